@@ -1,0 +1,93 @@
+"""Every page of the built book in Chromium, with all requests to other sites refused (see the `page` fixture)."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from playwright.sync_api import Page
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "book"))
+
+from build import toc_files  # noqa: E402
+
+PAGES = toc_files(yaml.safe_load((ROOT / "_toc.yml").read_text()))
+BESIDE = ["genindex", "search"]
+
+WIDER_THAN_THE_SCREEN = """() => [...document.querySelectorAll("main article *")]
+    .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && e.getClientRects().length)
+    .filter(e => { for (let p = e.parentElement; p; p = p.parentElement)
+        if (["auto", "scroll", "hidden", "clip"].includes(getComputedStyle(p).overflowX) && p.tagName != "BODY")
+            return false;
+        return true; })
+    .map(e => `${e.tagName}.${e.className}: ${e.textContent.trim().slice(0, 60)}`).slice(0, 5)"""
+
+MATH_FONT_IS_LOADED = """() => document.fonts.ready.then(
+    () => [...document.fonts].some(font => font.family.startsWith("MJXTEX") && font.status == "loaded"))"""
+
+NATURAL_WIDTH = """image => { image.loading = "eager"; return image.decode().then(() => image.naturalWidth); }"""
+
+
+def open_page(page: Page, address: str) -> None:
+    """Open a page and wait until its mathematics, if it has any, is typeset."""
+    page.goto(address, wait_until="load")
+    page.evaluate("() => window.MathJax?.startup?.promise")
+
+
+@pytest.mark.parametrize("name", PAGES + BESIDE)
+def test_page_is_whole(page: Page, built_book: str, name: str) -> None:
+    """Title, mathematics and images are there; the fixture sees to other sites and the console."""
+    open_page(page, f"{built_book}/{name}.html")
+    article = page.locator("main article")
+    assert name in BESIDE or article.locator("h1").count() == 1
+
+    formulas = article.locator(".math").count()
+    assert article.locator(".math mjx-container").count() >= formulas
+    assert article.locator("mjx-merror, [data-mjx-error]").all_inner_texts() == []
+    assert not formulas or page.evaluate(MATH_FONT_IS_LOADED)
+
+    for image in article.locator("img").all():
+        text = image.get_attribute("alt") or ""
+        assert len(text) > 20 and "_build" not in text, f"alt text of {image.get_attribute('src')}: {text!r}"
+        assert image.evaluate(NATURAL_WIDTH) > 0
+
+
+@pytest.mark.parametrize("name", PAGES + BESIDE)
+def test_nothing_overflows_a_phone(page: Page, built_book: str, name: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, f"{built_book}/{name}.html")
+    assert page.evaluate(WIDER_THAN_THE_SCREEN) == []
+    assert page.evaluate("() => document.scrollingElement.scrollWidth") <= 390
+
+
+def test_figures_keep_their_colours_in_the_dark(page: Page, built_book: str) -> None:
+    """No white box behind a figure, and no filter but the one that turns its lightness over."""
+    page.emulate_media(color_scheme="dark")
+    for name in PAGES:
+        open_page(page, f"{built_book}/{name}.html")
+        assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
+        for image in page.locator("main article div.cell_output img").all():
+            style = image.evaluate("image => [getComputedStyle(image).backgroundColor, getComputedStyle(image).filter]")
+            assert style == ["rgba(0, 0, 0, 0)", "invert(0.92) hue-rotate(180deg)"], name
+
+
+def test_first_page_leads_into_the_book(page: Page, built_book: str) -> None:
+    page.goto(f"{built_book}/index.html", wait_until="load")
+    page.wait_for_url(f"{built_book}/{PAGES[0]}.html")
+    for name in PAGES[1:]:
+        assert page.locator(f'nav a[href="{name}.html"]').count() >= 1, name
+
+
+def test_opens_from_a_folder(page: Page, built_book: str, html_folder: Path) -> None:
+    """Without any server, straight from disk: mathematics, figures and navigation work."""
+    page.unroute("**/*")
+    page.goto((html_folder / f"{PAGES[0]}.html").as_uri(), wait_until="load")
+    page.evaluate("() => MathJax.startup.promise")
+    assert page.locator("mjx-container").count() > 0
+
+
+def test_third_party_scripts_are_not_committed() -> None:
+    tracked = subprocess.run(["git", "ls-files", "*.js"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [name for name in tracked.stdout.split() if not name.startswith("grokbook/widgets/")] == []
