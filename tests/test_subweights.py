@@ -27,6 +27,21 @@ configs = st.builds(
     penalty=st.sampled_from(sorted(PENALTIES)),
 )
 
+# Where a weight sits so near 0 that a step overshoots the penalty's curvature, runs are chaotic: rounding decides.
+calm = st.builds(
+    SubweightConfig,
+    P_g=st.floats(0.5, 3),
+    P_m=st.floats(0.5, 3),
+    kappa=st.floats(0.8, 1.5),
+    alpha=st.floats(1e-4, 6e-3),
+    w_g1=st.sampled_from([0.0, 0.3, -0.3]),
+    w_g2=st.floats(1e-3, 1.5),
+    w_m2=st.floats(1e-3, 1.5),
+    q=st.integers(2, 500),
+    learning_rate=st.floats(1e-3, 2e-2),
+    penalty=st.sampled_from(["alpha", "half-alpha"]),
+)
+
 
 def at(history, step):
     return history.set_index("step").loc[step]
@@ -151,7 +166,7 @@ def test_small_steps_follow_the_two_scalar_equations():
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(configs, min_size=1, max_size=4))
+@given(st.lists(calm, min_size=1, max_size=4))
 def test_many_at_once_equal_one_at_a_time(many):
     together = simulate_many(many, steps=600, every=50)
     assert list(together.step.unique()) == list(range(0, 601, 50))
@@ -160,12 +175,7 @@ def test_many_at_once_equal_one_at_a_time(many):
         mine = together[together.run == run].drop(columns="run").reset_index(drop=True)
         assert list(alone.columns) == list(mine.columns)
         assert (mine.step == alone.step).all()
-        for name in ("w_g", "w_m", "train_loss", "test_loss"):
-            np.testing.assert_allclose(mine[name], alone[name], rtol=1e-9, atol=1e-10)
-        # Near w = 0 the norm goes as w^(1/kappa), which magnifies the last digits.
-        np.testing.assert_allclose(
-            mine[["parameter_norm", "weight_decay"]], alone[["parameter_norm", "weight_decay"]], atol=1e-4
-        )
+        np.testing.assert_allclose(mine.to_numpy(), alone.to_numpy(), rtol=1e-9, atol=1e-11)
 
 
 @settings(max_examples=60, deadline=None)
