@@ -1,0 +1,81 @@
+"""Checkpoints of an ensemble: parameters, Adam's moments and the history so far, in one safetensors file.
+
+A file is written whole under another name and then renamed, so that a killed process leaves the previous one. No
+pickle is ever loaded.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from grokbook.model import Params
+
+if TYPE_CHECKING:
+    from grokbook.training import TrainConfig
+
+FORMAT = "grokbook ensemble 1"
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def save(
+    path: str | Path,
+    configs: Sequence["TrainConfig"],
+    params: Params,
+    optimiser: torch.optim.Adam,
+    step: int,
+    rows: list[dict],
+) -> None:
+    """Write the state after `step` updates, and the history's rows, to `path`."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for name, weight in params.items():
+        tensors[name] = weight.detach()
+        for moment in MOMENTS:
+            tensors[f"{moment}.{name}"] = optimiser.state[weight][moment]
+    metadata = {
+        "format": FORMAT,
+        "configs": json.dumps([c.to_json() for c in configs]),
+        "step": str(step),
+        "history": json.dumps(rows),
+    }
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, unfinished, metadata)
+    with open(unfinished, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+
+
+def load(
+    path: str | Path, configs: Sequence["TrainConfig"], params: Params, optimiser: torch.optim.Adam
+) -> tuple[int, list[dict]]:
+    """Fill `params` and `optimiser` from `path`; return the step and the history's rows.
+
+    Raises ValueError, and changes nothing, when the file is damaged or belongs to other runs.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"checkpoint {path} cannot be read ({error}); delete it to start again") from error
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"checkpoint {path} is not a {FORMAT!r} file; it has format {metadata.get('format')!r}")
+    if json.loads(metadata["configs"]) != [c.to_json() for c in configs]:
+        raise ValueError(f"checkpoint {path} belongs to other runs; give another path or delete it")
+    wanted = {f"{prefix}{name}": w.shape for name, w in params.items() for prefix in ("", *(f"{m}." for m in MOMENTS))}
+    if {name: t.shape for name, t in tensors.items()} != wanted:
+        raise ValueError(f"checkpoint {path} does not hold the tensors of these runs; delete it to start again")
+    step = int(metadata["step"])
+    with torch.no_grad():
+        for name, weight in params.items():
+            weight.copy_(tensors[name])
+            moments = {m: tensors[f"{m}.{name}"].to(weight.device) for m in MOMENTS}
+            optimiser.state[weight] = {"step": torch.tensor(float(step), device=weight.device), **moments}
+    return step, json.loads(metadata["history"])

@@ -1,0 +1,108 @@
+"""One full-batch step's gradient, written out by hand so that it costs little more than its matrix products.
+
+The loss of an example with logits o and label y is, in the form used in the proof of Theorem D.1,
+
+    log(1 + sum over y' != y of exp(o_y' - o_y)).
+
+Computed so, float32 keeps full relative precision down to losses of 1e-38 and never overflows, while the usual
+log-softmax loses everything below 1e-7. Its gradient is exp(o_y') / sum exp for a wrong class y', and minus the sum of
+those for the right class: never the difference p - 1, in which the digits that matter cancel.
+"""
+
+import warnings
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import embedding_bag, softplus
+
+from grokbook.model import Params, attend, bags, shared
+
+
+def losses(
+    logits: Float[Tensor, "run example class"], label: Int[Tensor, "run example"]
+) -> Float[Tensor, "run example"]:
+    """The cross-entropy of each example in its stable form; differentiable."""
+    label = label.unsqueeze(-1)
+    others = logits.scatter(-1, label, -torch.inf).logsumexp(dim=-1)
+    margin = others - logits.gather(-1, label).squeeze(-1)
+    return softplus(margin, threshold=40)
+
+
+def losses_gradient_(
+    logits: Float[Tensor, "run example class"],
+    label: Int[Tensor, "run example 1"],
+    weight: Float[Tensor, "run example 1"],
+) -> Float[Tensor, "run example class"]:
+    """Overwrite the logits by the gradient of sum(weight * losses) with respect to them."""
+    logits -= logits.amax(dim=-1, keepdim=True)
+    right = logits.gather(-1, label).exp_()
+    wrong = logits.exp_().scatter_(-1, label, 0.0).sum(dim=-1, keepdim=True)
+    scale = weight / (wrong + right)
+    return logits.mul_(scale).scatter_(-1, label, -wrong * scale)
+
+
+class Gradient:
+    """The gradient of each run's mean train loss, for a fixed train set; buffers are kept between calls.
+
+    `weight` [run, example] sums to 1 over a run's examples and is 0 for padding.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, label: Tensor, weight: Tensor, params: Params):
+        runs, examples = x.shape
+        heads, width, m, classes = *params["W_O"].shape[1:3], params["W_in"].shape[2], params["W_U"].shape[2]
+        self.heads = heads
+        self.label, self.weight = label.unsqueeze(-1), weight.unsqueeze(-1)
+        self.bags = bags(x, y, params["W_E"].shape[1] - 2)
+        self.scatter = _scatter(self.bags, rows=runs * 2 * (params["W_E"].shape[1] - 2), dtype=weight.dtype)
+        empty = params["W_in"].new_empty
+        self.hidden, self.d_hidden = empty(runs, examples, m), empty(runs, examples, m)
+        self.logits = empty(runs, examples, classes)
+        self.d_sums = empty(runs, examples, heads * width + heads)
+        self.d_attended = empty(runs, examples, heads * width)
+
+    def __call__(self, params: Params) -> None:
+        """Write the gradient into `.grad` of every parameter, which must be leaves that require it."""
+        s = shared(params)
+        torch.autograd.backward(s, self.backward(*(t.detach() for t in s)))
+
+    @torch.no_grad()
+    def backward(self, table, constant, into_mlp, past_mlp, out_of_mlp, bias_in, bias_out) -> tuple[Tensor, ...]:
+        """Forward and backward through everything that depends on an example; the gradient of each field of Shared."""
+        runs, rows, width = table.shape
+        # Forward.
+        sums = embedding_bag(self.bags, table.reshape(-1, width), mode="sum").view(runs, -1, width).add_(constant)
+        attended = attend(sums, self.heads)
+        torch.baddbmm(bias_in, attended, into_mlp, out=self.hidden).relu_()
+        torch.baddbmm(bias_out, attended, past_mlp, out=self.logits).baddbmm_(self.hidden, out_of_mlp)
+        # Backward.
+        d_logits = losses_gradient_(self.logits, self.label, self.weight)
+        torch.bmm(d_logits, out_of_mlp.mT, out=self.d_hidden)
+        torch.ops.aten.threshold_backward.grad_input(self.d_hidden, self.hidden, 0, grad_input=self.d_hidden)
+        torch.bmm(d_logits, past_mlp.mT, out=self.d_attended).baddbmm_(self.d_hidden, into_mlp.mT)
+        # attended = values / weights, head by head.
+        d_values, d_weights = self.d_sums[..., : -self.heads], self.d_sums[..., -self.heads :]
+        per_head = (self.heads, -1)
+        weights = sums[..., -self.heads :].unsqueeze(-1)
+        torch.div(self.d_attended.unflatten(2, per_head), weights, out=d_values.unflatten(2, per_head))
+        torch.sum((d_values * attended).unflatten(2, per_head), dim=-1, out=d_weights).neg_()
+        d_table = (self.scatter @ self.d_sums.view(-1, width)).view(runs, rows, width)
+        return (
+            d_table,
+            self.d_sums.sum(dim=1, keepdim=True),
+            attended.mT @ self.d_hidden,
+            (d_logits.mT @ attended).mT,
+            (d_logits.mT @ self.hidden).mT,
+            self.d_hidden.sum(dim=1, keepdim=True),
+            d_logits.sum(dim=1, keepdim=True),
+        )
+
+
+def _scatter(bags: Int[Tensor, "example two"], rows: int, dtype: torch.dtype) -> Float[Tensor, "row example"]:
+    """The sparse matrix whose row r marks the examples that summed row r of the tables: gathering, transposed."""
+    example = torch.arange(len(bags), device=bags.device).repeat_interleave(2)
+    ones = torch.ones(len(example), dtype=dtype, device=bags.device)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse", category=UserWarning)  # torch calls its CSR format beta
+        marks = torch.stack([bags.flatten(), example])
+        return torch.sparse_coo_tensor(marks, ones, (rows, len(bags)), check_invariants=False).to_sparse_csr()

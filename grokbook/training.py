@@ -1,0 +1,249 @@
+"""Full-batch training with AdamW, many runs at once, as in Appendix A.
+
+One call trains an ensemble: runs that share a model and a task's shape, each with its own seed, weight decay, train
+size and labels. Weight decay is decoupled (Loshchilov and Hutter 2019): every step shrinks the parameters by
+learning_rate * weight_decay, then Adam moves them along the gradient of the train loss alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from grokbook import checkpoints
+from grokbook.model import ModelConfig, Params, init, logits
+from grokbook.step import Gradient, losses
+from grokbook.tasks import Task, make_task
+
+Metric = Callable[[Params, Task, Tensor], dict[str, float]]
+"""Extra columns for a history: from one run's parameters (leading axis 1), its task and its train indices."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One run. The optimiser's defaults are Appendix A's; `start` names the run whose final network this one continues.
+
+    Adam's epsilon is 1e-8 and there is no warm-up (the paper states neither).
+    """
+
+    task: str  # a name in tasks.TASKS
+    modulus: int  # p; the S5 tasks ignore it
+    train_size: int  # D, in equations
+    steps: int  # full-batch updates
+    weight_decay: float = 1.0
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.98)
+    seed: int = 0  # of the initialisation, of the train set and of random labels
+    random_labels: bool = False
+    model: ModelConfig = field(default_factory=ModelConfig)
+    precision: str = "highest"  # of float32 matrix products, as torch names it; "medium" may use bfloat16 units
+    start: "TrainConfig | None" = None
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ValueError(f"steps is {self.steps}; it must be at least 0")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay is {self.weight_decay}; it must be at least 0")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")
+        if self.weight_decay * self.learning_rate >= 1:
+            raise ValueError(f"weight_decay is {self.weight_decay}; times learning_rate it must stay below 1")
+        if self.precision not in ("highest", "high", "medium"):
+            raise ValueError(f"precision is {self.precision!r}; it must be 'highest', 'high' or 'medium'")
+        self.split()
+
+    def make_task(self) -> Task:
+        """The task, with its random labels if the run has them."""
+        task = make_task(self.task, self.modulus)
+        return task.with_random_labels(self.seed) if self.random_labels else task
+
+    def split(self) -> tuple[Tensor, Tensor]:
+        """The run's train and test indices."""
+        return make_task(self.task, self.modulus).split(self.train_size, self.seed)
+
+    def to_json(self) -> str:
+        """The configuration as canonical JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "TrainConfig":
+        """The inverse of `to_json`."""
+
+        def build(values: dict) -> TrainConfig:
+            start = build(values["start"]) if values["start"] else None
+            model, betas = ModelConfig(**values["model"]), tuple(values["betas"])
+            return cls(**(values | {"model": model, "betas": betas, "start": start}))
+
+        return build(json.loads(text))
+
+    @property
+    def key(self) -> str:
+        """A short hash that names this run in files."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+
+class DivergedError(RuntimeError):
+    """A run's loss or parameters stopped being finite."""
+
+    def __init__(self, run: int, step: int, checkpoint: str):
+        super().__init__(f"run {run} was no longer finite at step {step}; last good checkpoint: {checkpoint}")
+        self.run, self.step = run, step
+
+
+@dataclass
+class TrainResult:
+    """`history` is tidy (run, step, and a column a metric); `params` are the final parameters [run, ...], on CPU."""
+
+    configs: list[TrainConfig]
+    history: pd.DataFrame
+    params: Params
+
+
+def log_spaced(steps: int, per_decade: int = 20) -> list[int]:
+    """Step 0, about `per_decade` steps a factor of ten, and the last one."""
+    count = max(2, int(per_decade * np.log10(max(steps, 2))) + 1)
+    return sorted({0, steps, *np.unique(np.geomspace(1, max(steps, 1), count).round().astype(int)).tolist()})
+
+
+def train(
+    configs: Sequence[TrainConfig],
+    *,
+    start: Params | None = None,
+    log_steps: Iterable[int] | None = None,
+    metrics: Sequence[Metric] = (),
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 1000,
+    device: str = "auto",
+    progress: bool = True,
+) -> TrainResult:
+    """Train one run a config, all as one ensemble, and measure at `log_steps` (default `log_spaced`).
+
+    start: parameters to begin with, [run, ...] or one run for all; fresh ones from the seeds when None.
+    checkpoint: a .safetensors file, written every `checkpoint_every` steps; training resumes from it when it exists.
+    Raises ValueError when the configs cannot share an ensemble, and DivergedError when a run is no longer finite.
+    """
+    configs = list(configs)
+    check_alike(configs)
+    first, steps = configs[0], configs[0].steps
+    if start is None and any(c.start for c in configs):
+        raise ValueError("start is None, but a config continues another run: pass that run's final parameters")
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    tasks = [c.make_task() for c in configs]
+    if start is None:
+        start = init(first.model, tasks[0], [c.seed for c in configs])
+    params = {name: w.expand(len(configs), *w.shape[1:]).to(device, copy=True) for name, w in start.items()}
+    for weight in params.values():
+        weight.requires_grad_()
+    gradient = Gradient(*(t.to(device) for t in _train_sets(configs, tasks)), params)
+    optimiser = torch.optim.Adam(params.values(), lr=first.learning_rate, betas=first.betas, fused=True)
+    decay = 1 - first.learning_rate * torch.tensor([c.weight_decay for c in configs], device=device)
+    log_at = sorted(set(log_spaced(steps) if log_steps is None else log_steps))
+    if log_at and not 0 <= log_at[0] <= log_at[-1] <= steps:
+        raise ValueError(f"log_steps run from {log_at[0]} to {log_at[-1]}; allowed are 0 to {steps}")
+
+    step, rows, saved = 0, [], "none"
+    if checkpoint is not None and Path(checkpoint).exists():
+        step, rows = checkpoints.load(checkpoint, configs, params, optimiser)
+        saved = f"{checkpoint} at step {step}"
+    elif 0 in log_at:
+        rows += measure(params, configs, tasks, 0, metrics)
+    stops = sorted({*log_at, *range(0, steps, checkpoint_every), steps})
+    with _precision(first.precision), tqdm(total=steps, initial=step, disable=not progress, unit="step") as bar:
+        for stop in (s for s in stops if s > step):
+            for _ in range(stop - step):
+                optimiser.zero_grad()
+                gradient(params)
+                with torch.no_grad():
+                    for weight in params.values():
+                        weight.mul_(decay.view(-1, *[1] * (weight.dim() - 1)))
+                optimiser.step()
+            bar.update(stop - step)
+            step = stop
+            _check_finite(params, step, saved)
+            if step in log_at:
+                rows += measure(params, configs, tasks, step, metrics)
+                bar.set_postfix(test_accuracy=f"{np.mean([r['test_accuracy'] for r in rows[-len(configs) :]]):.2f}")
+            if checkpoint is not None and (step % checkpoint_every == 0 or step == steps):
+                checkpoints.save(checkpoint, configs, params, optimiser, step, rows)
+                saved = f"{checkpoint} at step {step}"
+    final = {name: weight.detach().cpu() for name, weight in params.items()}
+    return TrainResult(configs, pd.DataFrame(rows), final)
+
+
+def check_alike(configs: Sequence[TrainConfig]) -> None:
+    """Raise ValueError unless the configs can train as one ensemble."""
+    if not configs:
+        raise ValueError("configs is empty; at least one run is needed")
+    for name in ("task", "modulus", "steps", "learning_rate", "betas", "model", "precision"):
+        values = {getattr(c, name) for c in configs}
+        if len(values) > 1:
+            raise ValueError(f"{name} differs within the ensemble: {sorted(map(str, values))}; it must be the same")
+
+
+def _train_sets(configs: Sequence[TrainConfig], tasks: Sequence[Task]) -> tuple[Tensor, ...]:
+    """x, y, label and weight [run, example], shorter train sets padded with examples of weight 0."""
+    longest = max(c.train_size for c in configs)
+    index = torch.zeros(len(configs), longest, dtype=torch.int64)
+    weight = torch.zeros(len(configs), longest)
+    for run, config in enumerate(configs):
+        index[run, : config.train_size] = config.split()[0]
+        weight[run, : config.train_size] = 1 / config.train_size
+    x, y, label = (
+        torch.stack([getattr(t, n)[i] for t, i in zip(tasks, index, strict=True)]) for n in ("x", "y", "label")
+    )
+    return x, y, label, weight
+
+
+@torch.no_grad()
+def measure(
+    params: Params, configs: Sequence[TrainConfig], tasks: Sequence[Task], step: int, metrics: Sequence[Metric] = ()
+) -> list[dict[str, float]]:
+    """One row a run: losses and accuracies on train, test and mirror-free test equations (nan where there are none),
+    the L2 norm of all parameters, and the mean correct logit on the train set, centred over classes.
+
+    Measured in full float32 whatever precision the run trains in.
+    """
+    rows = []
+    for run, (config, task) in enumerate(zip(configs, tasks, strict=True)):
+        one = {name: weight.detach()[run : run + 1] for name, weight in params.items()}
+        device = one["W_E"].device
+        x, y, label = (v[None].to(device) for v in (task.x, task.y, task.label))
+        train_index, test_index = config.split()
+        with _precision("highest"):
+            out = logits(one, x, y)
+            row = {"run": run, "step": step}
+            loss, right = losses(out, label)[0].cpu().double(), (out.argmax(-1) == label)[0].cpu().double()
+            for name, index in (("train", train_index), ("test", test_index)):
+                row |= {f"{name}_loss": loss[index].mean().item(), f"{name}_accuracy": right[index].mean().item()}
+            row["mirror_free_accuracy"] = right[task.mirror_free(train_index, test_index)].mean().item()
+            row["parameter_norm"] = sum(w.double().square().sum().item() for w in one.values()) ** 0.5
+            centred = out[0].gather(-1, label[0, :, None])[:, 0] - out[0].mean(-1)
+            row["correct_logit"] = centred[train_index.to(device)].mean().item()
+            for metric in metrics:
+                row |= metric(one, task, train_index)
+        rows.append(row)
+    return rows
+
+
+def _check_finite(params: Params, step: int, saved: str) -> None:
+    norms = torch.stack([w.detach().flatten(1).norm(dim=1) for w in params.values()]).sum(0)
+    if not norms.isfinite().all():
+        raise DivergedError(int((~norms.isfinite()).nonzero()[0]), step, saved)
+
+
+@contextmanager
+def _precision(name: str):
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(name)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
