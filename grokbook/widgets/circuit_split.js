@@ -93,7 +93,7 @@ const SLIDERS = [
 ];
 
 const WIDTH = 340;
-const HEIGHT = 230;
+const HEIGHT = 220;
 const BOX = { left: 14, right: 14, top: 24, bottom: 44 };
 const across = (u) => BOX.left + u * (WIDTH - BOX.left - BOX.right);
 const up = (u) => HEIGHT - BOX.bottom - u * (HEIGHT - BOX.top - BOX.bottom);
@@ -112,8 +112,8 @@ function element(parent, name, attributes = {}, text = "") {
 function axes(figure, title, bottom, ends) {
   const svg = element(figure, "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title });
   element(svg, "text", { x: across(0), y: 14, "font-weight": "bold" }, title);
-  element(svg, "line", { class: "axis", x1: across(0), x2: across(1), y1: up(0), y2: up(0) });
-  element(svg, "line", { class: "axis", x1: across(0), x2: across(0), y1: up(0), y2: up(1) });
+  element(svg, "line", { stroke: "var(--gb-faint)", x1: across(0), x2: across(1), y1: up(0), y2: up(0) });
+  element(svg, "line", { stroke: "var(--gb-faint)", x1: across(0), x2: across(0), y1: up(0), y2: up(1) });
   element(svg, "text", { x: across(0), y: HEIGHT - 26 }, ends[0]);
   element(svg, "text", { x: across(1), y: HEIGHT - 26, "text-anchor": "end" }, ends[1]);
   element(svg, "text", { x: across(0.5), y: HEIGHT - 8, "text-anchor": "middle" }, bottom);
@@ -123,18 +123,28 @@ function axes(figure, title, bottom, ends) {
 const path = (points) => "M" + points.map(([x, y]) => `${across(x).toFixed(2)} ${up(y).toFixed(2)}`).join("L");
 const digits = (value) => (value === 0 ? "0" : value < 0.001 ? value.toExponential(1) : value.toPrecision(3));
 
+// Whether what lies behind a node is dark: the page's theme, JupyterLab's or Colab's, whoever paints the ground.
+function onDarkGround(node) {
+  for (let behind = node; behind; behind = behind.parentElement) {
+    const [red, green, blue, alpha = 1] = (getComputedStyle(behind).backgroundColor.match(/[\d.]+/g) || []).map(Number);
+    if (alpha > 0.5 && blue !== undefined) return 0.3 * red + 0.6 * green + 0.1 * blue < 128;
+  }
+  return false;
+}
+
 function render({ model, el }) {
   const id = `split-${instances++}`;
-  const root = element(el, "div", { class: "grokbook-widget circuit-split", role: "group" });
+  const root = element(el, "div", { class: "gb", role: "group" });
   root.setAttribute("aria-label", "Which circuit gets the weight: four sliders and two curves");
-  const controls = element(root, "div", { class: "controls" });
+  const controls = element(root, "div", { class: "gb-sliders" });
   const inputs = SLIDERS.map((slider) => {
-    const row = element(controls, "div", { class: "control" });
-    element(row, "label", { for: `${id}-${slider.trait}` }, slider.label);
+    const row = element(controls, "div");
+    const head = element(row, "div", { class: "gb-slider-head" });
+    const label = element(head, "label", { for: `${id}-${slider.trait}` }, slider.label);
+    element(label, "span", { class: "gb-hidden" }, `, ${slider.spoken}`);
+    const shown = element(head, "output", { for: `${id}-${slider.trait}` });
     const { min, max, step } = slider;
     const input = element(row, "input", { id: `${id}-${slider.trait}`, type: "range", min, max, step });
-    input.setAttribute("aria-label", `${slider.label}: ${slider.spoken}`);
-    const shown = element(row, "output", { for: input.id });
     input.addEventListener("input", () => {
       const value = (slider.from || Number)(Number(input.value));
       model.set(slider.trait, Number(value.toPrecision(12)));
@@ -144,23 +154,22 @@ function render({ model, el }) {
     return { slider, input, shown };
   });
 
-  const verdict = element(root, "p", { class: "verdict", "aria-live": "polite" });
-  const plots = element(root, "div", { class: "plots" });
+  const verdict = element(root, "p", { class: "gb-readout", "aria-live": "polite" });
+  const charts = element(root, "div", { class: "gb-charts" });
+  charts.style.gridTemplateColumns = "repeat(auto-fit, minmax(min(250px, 100%), 1fr))";
 
-  const first = element(plots, "figure");
+  const first = element(charts, "div");
   const split = axes(first, "Loss over the split of a fixed total", "share of the weight on C_gen", ["0", "1"]);
   const curve = element(split, "path", { fill: "none", stroke: "currentColor", "stroke-width": 2 });
-  const dot = element(split, "circle", { r: 6, fill: "var(--gen)" });
-  element(first, "figcaption", {}, "The dot is the optimum. Its height is scaled to fill the box.");
+  const dot = element(split, "circle", { r: 6, fill: "var(--gb-gen)" });
 
-  const second = element(plots, "figure");
+  const second = element(charts, "div");
   const response = axes(second, "Best share on C_gen", "P_G / P_M", ["1/4", "4"]);
-  const middle = { class: "axis", x1: across(0.5), x2: across(0.5), y1: up(0), y2: up(1), "stroke-dasharray": "3 4" };
+  const middle = { stroke: "var(--gb-line)", x1: across(0.5), x2: across(0.5), y1: up(0), y2: up(1), "stroke-dasharray": "3 4" };
   element(response, "line", middle);
   element(response, "text", { x: across(0.5), y: HEIGHT - 26, "text-anchor": "middle" }, "1");
-  const shares = element(response, "path", { fill: "none", stroke: "var(--gen)", "stroke-width": 2.5 });
-  const here = element(response, "circle", { r: 6, fill: "var(--gen)" });
-  element(second, "figcaption", {}, "From κ = q on, the curve is a step: the winner takes all.");
+  const shares = element(response, "path", { fill: "none", stroke: "var(--gb-gen)", "stroke-width": 2.5 });
+  const here = element(response, "circle", { r: 6, fill: "var(--gb-gen)" });
 
   function draw() {
     const [kappa, q, ratio, alpha] = SLIDERS.map((slider) => model.get(slider.trait));
@@ -184,13 +193,13 @@ function render({ model, el }) {
     curve.setAttribute("d", path(xs.map((x, i) => [x, height(ys[i])])));
     dot.setAttribute("cx", across(share));
     dot.setAttribute("cy", up(height(atBest)));
-    dot.setAttribute("fill", share >= 0.5 ? "var(--gen)" : "var(--mem)");
+    dot.setAttribute("fill", share >= 0.5 ? "var(--gb-gen)" : "var(--gb-mem)");
 
     const logs = Array.from({ length: 401 }, (_, i) => i / 400);
     shares.setAttribute("d", path(logs.map((u) => [u, genShare(2 ** (4 * u - 2), kappa, q)])));
     here.setAttribute("cx", across((Math.log2(ratio) + 2) / 4));
     here.setAttribute("cy", up(share));
-    here.setAttribute("fill", share >= 0.5 ? "var(--gen)" : "var(--mem)");
+    here.setAttribute("fill", share >= 0.5 ? "var(--gb-gen)" : "var(--gb-mem)");
 
     const who = share === 1 ? "C_gen" : "C_mem";
     let text = kappa < q ? "κ < q, a mixture: " : kappa === q ? "κ = q, the boundary: " : "κ > q, winner takes all: ";
@@ -205,9 +214,16 @@ function render({ model, el }) {
     root.dataset.weights = weights.join(" ");
   }
 
+  const follow = () => root.classList.toggle("gb-dark", onDarkGround(el));
+  const watch = new MutationObserver(follow);
+  for (const node of [document.documentElement, document.body]) watch.observe(node, { attributes: true });
   for (const { trait } of SLIDERS) model.on(`change:${trait}`, draw);
+  follow();
   draw();
-  return () => SLIDERS.forEach(({ trait }) => model.off(`change:${trait}`, draw));
+  return () => {
+    watch.disconnect();
+    for (const { trait } of SLIDERS) model.off(`change:${trait}`, draw);
+  };
 }
 
 export default { render };

@@ -20,7 +20,7 @@ class CircuitSplit(anywidget.AnyWidget):
     """Sliders for kappa, q, P_G/P_M (P_M = 1) and alpha; the loss over the split, and the best share, redrawn."""
 
     _esm = HERE / "circuit_split.js"
-    _css = HERE / "look.css"
+    _css = HERE / "widgets.css"
 
     kappa = traitlets.Float(1.2, min=0.2, max=4).tag(sync=True)
     q = traitlets.Float(2.0, min=0.5, max=4).tag(sync=True)
