@@ -1,0 +1,116 @@
+"""The trigonometric projection against Appendix B's inner products, and its value where it is known."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grokbook.circuits import (
+    centre,
+    embedding_spectrum,
+    frequency_amplitudes,
+    key_frequencies,
+    logit_table,
+    split_logits,
+    trig_metrics,
+    trig_share,
+    without_frequencies,
+)
+from grokbook.model import ModelConfig, init, textbook_logits
+from grokbook.tasks import add
+
+
+def offsets(p: int) -> torch.Tensor:
+    a, b, c = torch.meshgrid(*[torch.arange(p)] * 3, indexing="ij")
+    return a + b - c
+
+
+def brute_force_trig(logits: torch.Tensor) -> torch.Tensor:
+    """Appendix B as written: K inner products with normalised vectors of length p³."""
+    p = logits.shape[-1]
+    projected = torch.zeros_like(logits)
+    for k in range(1, math.ceil((p - 1) / 2) + 1):
+        direction = torch.cos(2 * torch.pi * k * offsets(p).double() / p)
+        direction /= direction.norm()
+        projected += (logits * direction).sum() * direction
+    return projected
+
+
+@pytest.mark.parametrize("p", [5, 7, 11, 13])
+def test_split_equals_the_projection(p):
+    logits = torch.randn(p, p, p, dtype=torch.float64, generator=torch.Generator().manual_seed(p))
+    trig, mem = split_logits(logits)
+    expected = brute_force_trig(logits)
+    assert (trig - expected).abs().max() < 1e-10
+    assert (trig + mem - logits).abs().max() < 1e-12
+    assert (trig * mem).sum().abs() < 1e-9
+
+
+def test_a_leading_run_axis_changes_nothing():
+    logits = torch.randn(3, 7, 7, 7, dtype=torch.float64)
+    together = split_logits(logits)[0]
+    assert torch.equal(together, torch.stack([split_logits(one)[0] for one in logits]))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from([5, 7, 11, 13]), st.floats(0.05, 1), st.floats(0.1, 50), st.integers(0, 99))
+def test_a_lookup_table_of_a_fraction_scores_that_fraction(p, fraction, height, seed):
+    known = max(1, round(fraction * p * p))
+    task = add(p)
+    pairs = torch.randperm(p * p, generator=torch.Generator().manual_seed(seed))[:known]
+    table = torch.zeros(p * p, p, dtype=torch.float64)
+    table[pairs, task.label[pairs]] = height
+    assert trig_share(table.view(p, p, p)) == pytest.approx(known / p**2, abs=1e-10)
+
+
+def test_adding_a_constant_to_an_inputs_logits_leaves_the_share():
+    logits = torch.randn(7, 7, 7, dtype=torch.float64)
+    shifted = logits + 10 * torch.randn(7, 7, 1, dtype=torch.float64)
+    assert trig_share(logits) == pytest.approx(trig_share(shifted), abs=1e-12)
+    assert centre(shifted).allclose(centre(logits))
+
+
+def test_key_frequencies_of_a_synthetic_network():
+    p, amplitudes = 31, {3: 2.0, 7: 1.0, 15: 0.5}
+    logits = sum(size * torch.cos(2 * torch.pi * k * offsets(p).double() / p) for k, size in amplitudes.items())
+    logits = logits + 0.01 * torch.randn(p, p, p, dtype=torch.float64)
+    assert key_frequencies(logits) == [3, 7, 15]
+    found = frequency_amplitudes(logits)
+    for k, size in amplitudes.items():
+        assert found[k - 1] == pytest.approx(size, abs=1e-3)
+    left = frequency_amplitudes(without_frequencies(logits, [3, 15]))
+    assert left[[2, 14]].abs().max() < 1e-12
+    assert left[6] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_embedding_spectrum_finds_a_planted_frequency():
+    p = 29
+    angle = 2 * torch.pi * 4 * torch.arange(p).double() / p
+    W_E = torch.cat([torch.stack([angle.cos(), angle.sin()], dim=1), torch.ones(2, 2)])
+    spectrum = embedding_spectrum(W_E, p)
+    assert spectrum.argmax() == 3
+    assert spectrum[3] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("shape", "words"), [((6, 6, 6), "odd"), ((5, 5, 7), "a, b, c"), ((7, 5, 7), "a, b, c")])
+def test_other_tables_are_refused(shape, words):
+    with pytest.raises(ValueError, match=words):
+        split_logits(torch.zeros(shape))
+
+
+def test_metrics_of_a_real_network():
+    """The correct trig logit is one constant for all inputs: mean correct logit minus mean logit."""
+    task = add(11)
+    params = init(ModelConfig(16, 8, 32), task, [3])
+    table = logit_table(params)[0]
+    expected = textbook_logits(params, task.x[None], task.y[None])[0].view(11, 11, 11)
+    assert table.allclose(expected, atol=1e-5)
+    train, _ = task.split(40, 0)
+    row = trig_metrics(params, task, train)
+    correct = expected.view(121, 11).gather(1, task.label[:, None])
+    assert row["trig_logit"] == pytest.approx((correct.mean() - expected.mean()).item(), abs=1e-5)
+    total = centre(expected).view(121, 11).gather(1, task.label[:, None])[train].mean().item()
+    assert row["trig_logit"] + row["mem_logit"] == pytest.approx(total, abs=1e-5)
+    assert row["trig_share"] == pytest.approx(trig_share(expected), abs=1e-5)
