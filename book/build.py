@@ -9,7 +9,7 @@ Writes nothing but _build/, which holds
     source/     what Sphinx reads: executed chapters, the other pages, style and scripts
     html/       the book
 
-A chapter is executed again only when its notebook, the package, the pinned versions or the scale have changed.
+A chapter is executed again only when its notebook, the package, the pinned versions, the scale or this script have changed.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 BUILD = ROOT / "_build"
 SCALES = ("live", "small", "paper")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+PROGRESS_BAR = re.compile(r"\d+%\|.*it/s|\d+it \[|s/it")  # as tqdm writes itself out in plain text
 
 
 def toc_files(node: object) -> list[str]:
@@ -73,17 +76,29 @@ def execute(name: str, scale: str) -> tuple[float, str]:
     except papermill.PapermillExecutionError as error:
         return time.perf_counter() - start, str(error)
     seconds = time.perf_counter() - start
-
-    notebook = nbformat.read(target, as_version=4)
-    for part in (notebook, *notebook.cells):
-        part.metadata.pop("papermill", None)  # times and paths of this machine
-    nbformat.write(notebook, target)
+    nbformat.write(tidy(nbformat.read(target, as_version=4)), target)
     return seconds, ""
+
+
+def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Take out of an executed notebook what has no place on a page: progress bars, and traces of this machine."""
+    for part in (notebook, *notebook.cells):
+        part.metadata.pop("papermill", None)  # times and paths
+    views = 0
+    for cell in notebook.cells:
+        shown = [output.get("data", {}) for output in cell.get("outputs", [])]
+        bars = [WIDGET in data and bool(PROGRESS_BAR.search(data.get("text/plain", ""))) for data in shown]
+        if any(bars):
+            cell.outputs = [output for output, bar in zip(cell.outputs, bars, strict=True) if not bar]
+        views += sum(WIDGET in data for data in shown) - sum(bars)
+    if not views:
+        notebook.metadata.pop("widgets", None)  # a page without widgets need not load their scripts
+    return notebook
 
 
 def execute_chapters(names: list[str], scale: str, jobs: int) -> dict[str, float]:
     """Execute the chapters that need it, `jobs` at a time, and return the seconds each one took when it last ran."""
-    common = digest([*files_under(ROOT / "grokbook"), ROOT / "constraints.txt"], scale, sys.version)
+    common = digest([*files_under(ROOT / "grokbook"), ROOT / "constraints.txt", Path(__file__).resolve()], scale, sys.version)
     keys = {name: digest([BOOK / f"{name}.ipynb"], common) for name in names}
     seconds: dict[str, float] = {}
     for name in names:
@@ -94,7 +109,6 @@ def execute_chapters(names: list[str], scale: str, jobs: int) -> dict[str, float
     todo = [name for name in names if name not in seconds]
     print(f"{len(names)} chapters: {len(todo)} to execute at scale {scale}, {len(seconds)} unchanged", flush=True)
     os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
-    os.environ["TQDM_DISABLE"] = "1"  # a finished progress bar has no place on a page
     failed = []
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         running = {pool.submit(execute, name, scale): name for name in todo}
@@ -131,7 +145,7 @@ def stage(pages: list[str], chapters: list[str]) -> Path:
 def build_html(source: Path) -> None:
     """Run jupyter-book over the staged pages, every warning an error; skip it when nothing has changed."""
     stamp = BUILD / "html.key"
-    key = digest([*files_under(source), ROOT / "_config.yml", ROOT / "_toc.yml", Path(__file__)])
+    key = digest([*files_under(source), ROOT / "_config.yml", ROOT / "_toc.yml", Path(__file__).resolve()])
     if stamp.exists() and stamp.read_text() == key:
         print("The HTML is up to date.")
         return

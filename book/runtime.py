@@ -28,17 +28,30 @@ PACKAGES = {
 
 FILES = {
     "requirejs/require.js": "require.js",
-    "html-manager/dist/embed-amd.js": "embed-amd.js",
+    "html-manager/dist/embed-amd.js": "html-manager/dist/embed-amd.js",
+    "html-manager/dist/*.woff2": "html-manager/dist",
     "mathjax/es5/tex-chtml-full.js": "mathjax/tex-chtml-full.js",
     "mathjax/es5/output/chtml/fonts": "mathjax/output/chtml/fonts",
     "mathjax/es5/a11y": "mathjax/a11y",
     "mathjax/es5/sre": "mathjax/sre",
 }
-"""Where a file or folder lies in its package, and where in the book's `runtime/`."""
+"""Where a file, a folder or a pattern of files lies in its package, and where in the book's `runtime/`."""
 
-WHERE = """\
-// Tells require.js where the book keeps the loader of its widgets, so that nothing is asked of another site.
-requirejs.config({ paths: { anywidget: new URL("anywidget", document.currentScript.src).href } });
+SET_UP = """\
+{
+  // Where the book keeps the loader of its widgets and their icons, so that nothing is asked of another site.
+  const here = new URL(".", document.currentScript.src).href;
+  requirejs.config({
+    paths: { anywidget: here + "anywidget", "@jupyter-widgets/html-manager": here + "html-manager" },
+  });
+
+  // The widgets put their labels into MathJax 2's queue; MathJax 3 has none, so it is given one.
+  const typeset = ([, , element]) => window.MathJax.startup?.promise?.then(() => window.MathJax.typesetPromise([element]));
+  let mathjax;
+  const adopt = (value) => { mathjax = value && Object.assign(value, { Hub: { Queue: typeset } }); };
+  adopt(window.MathJax);
+  Object.defineProperty(window, "MathJax", { get: () => mathjax, set: adopt });
+}
 """
 
 
@@ -50,7 +63,7 @@ def fetch_runtime(folder: Path) -> Path:
     loader = Path(anywidget.origin).parent / "nbextension" / "index.js"
 
     stamp = folder / "made-of.sha256"
-    made_of = hashlib.sha256(repr((PACKAGES, FILES, WHERE, loader.read_text())).encode()).hexdigest()
+    made_of = hashlib.sha256(repr((PACKAGES, FILES, SET_UP, loader.read_text())).encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == made_of:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -59,10 +72,11 @@ def fetch_runtime(folder: Path) -> Path:
             unpack(package, checksum, Path(unpacked))
         for origin, place in FILES.items():
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            copy = shutil.copytree if (Path(unpacked) / origin).is_dir() else shutil.copy
-            copy(Path(unpacked) / origin, folder / place)
+            for found in Path(unpacked).glob(origin):
+                copy = shutil.copytree if found.is_dir() else shutil.copy
+                copy(found, folder / place)
     shutil.copy(loader, folder / "anywidget.js")
-    (folder / "where.js").write_text(WHERE)
+    (folder / "set-up.js").write_text(SET_UP)
     stamp.write_text(made_of)
     return folder
 
