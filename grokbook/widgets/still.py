@@ -1,7 +1,7 @@
 """A still picture beside a widget, for readers without JavaScript and for print.
 
-The widgets' style sheet, which only arrives with their scripts, hides pictures of class `gb-still` on the screen and
-the widgets on paper. So the page, JupyterLab and Colab need no style of their own.
+The widgets' style sheet, which only arrives with their scripts, hides pictures of class `grokbook-still` on the screen
+and the widgets on paper. So the page, JupyterLab and Colab need no style of their own.
 """
 
 from base64 import b64encode
@@ -21,4 +21,4 @@ def show_with_still(widget: AnyWidget, figure: plt.Figure, alt: str) -> None:
     figure.savefig(picture, format="svg", metadata={"Date": None})
     plt.close(figure)
     source = f"data:image/svg+xml;base64,{b64encode(picture.getvalue()).decode()}"
-    display(widget, HTML(f'<img class="gb-still" style="max-width: 100%" src="{source}" alt="{escape(alt)}">'))
+    display(widget, HTML(f'<img class="grokbook-still" style="max-width: 100%" src="{source}" alt="{escape(alt)}">'))
