@@ -109,8 +109,10 @@ class TrainResult:
 
 def log_spaced(steps: int, per_decade: int = 20) -> list[int]:
     """Step 0, about `per_decade` steps a factor of ten, and the last one."""
-    count = max(2, int(per_decade * np.log10(max(steps, 2))) + 1)
-    return sorted({0, steps, *np.unique(np.geomspace(1, max(steps, 1), count).round().astype(int)).tolist()})
+    if steps < 1:
+        return [0]
+    count = int(per_decade * np.log10(steps)) + 2
+    return [0, *np.unique(np.geomspace(1, steps, count).round().astype(int)).tolist()]
 
 
 def train(
@@ -126,7 +128,8 @@ def train(
 ) -> TrainResult:
     """Train one run a config, all as one ensemble, and measure at `log_steps` (default `log_spaced`).
 
-    start: parameters to begin with, [run, ...] or one run for all; fresh ones from the seeds when None.
+    start: parameters to begin with, [run, ...] or one run for all, whose dtype is then trained in; fresh ones from the
+    seeds, in float32, when None.
     checkpoint: a .safetensors file, written every `checkpoint_every` steps; training resumes from it when it exists.
     Raises ValueError when the configs cannot share an ensemble, and DivergedError when a run is no longer finite.
     """
@@ -142,9 +145,10 @@ def train(
     params = {name: w.expand(len(configs), *w.shape[1:]).to(device, copy=True) for name, w in start.items()}
     for weight in params.values():
         weight.requires_grad_()
-    gradient = Gradient(*(t.to(device) for t in _train_sets(configs, tasks)), params)
+    x, y, label, weight = (t.to(device) for t in _train_sets(configs, tasks))
+    gradient = Gradient(x, y, label, weight.to(params["W_E"].dtype), params)
     optimiser = torch.optim.Adam(params.values(), lr=first.learning_rate, betas=first.betas, fused=True)
-    decay = 1 - first.learning_rate * torch.tensor([c.weight_decay for c in configs], device=device)
+    decay = params["W_E"].new_tensor([1 - c.learning_rate * c.weight_decay for c in configs])
     log_at = sorted(set(log_spaced(steps) if log_steps is None else log_steps))
     if log_at and not 0 <= log_at[0] <= log_at[-1] <= steps:
         raise ValueError(f"log_steps run from {log_at[0]} to {log_at[-1]}; allowed are 0 to {steps}")
@@ -192,7 +196,7 @@ def _train_sets(configs: Sequence[TrainConfig], tasks: Sequence[Task]) -> tuple[
     """x, y, label and weight [run, example], shorter train sets padded with examples of weight 0."""
     longest = max(c.train_size for c in configs)
     index = torch.zeros(len(configs), longest, dtype=torch.int64)
-    weight = torch.zeros(len(configs), longest)
+    weight = torch.zeros(len(configs), longest, dtype=torch.float64)
     for run, config in enumerate(configs):
         index[run, : config.train_size] = config.split()[0]
         weight[run, : config.train_size] = 1 / config.train_size
