@@ -1,0 +1,136 @@
+"""The conventions every chapter keeps (CONTRIBUTING.md), read from the notebooks as they are committed."""
+
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "book"))
+
+from build import toc_files  # noqa: E402
+
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
+NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
+CHAPTERS = [path for path in NOTEBOOKS if re.match(r"\d\d-", path.name)]
+INSTALL = f"""\
+try:
+    import grokbook
+except ModuleNotFoundError:  # Colab, or any bare runtime
+    %pip install --quiet "grokbook @ git+{CONFIG["repository"]["url"]}\""""
+PARAMETERS = 'scale = "live"  # "small" (recorded, hours on 2 cores) or "paper" (p=113; a GPU or a cluster)'
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+def cells(path: Path, kind: str) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+def text(path: Path) -> str:
+    return "\n\n".join(cell.source for cell in cells(path, "markdown"))
+
+
+def tags(cell: nbformat.NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def test_table_of_contents_and_files_agree() -> None:
+    listed = toc_files(yaml.safe_load((ROOT / "_toc.yml").read_text()))
+    assert Counter(listed).most_common(1)[0][1] == 1
+    assert set(listed) == {path.stem for path in (ROOT / "book").iterdir() if path.suffix in (".ipynb", ".md")}
+    chapters = [name for name in listed if re.match(r"\d\d-", name)]
+    assert chapters == sorted(chapters)
+
+
+@each_notebook
+def test_is_valid_and_for_python(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+@each_notebook
+def test_carries_no_stray_outputs(path: Path) -> None:
+    for cell in cells(path, "code"):
+        assert cell.execution_count is None, cell.source
+        if "keep_output" in tags(cell):
+            assert cell.outputs, f"a cell tagged keep_output has none:\n{cell.source}"
+            assert {output.output_type for output in cell.outputs} <= {"stream", "execute_result", "display_data"}
+        else:
+            assert not cell.outputs, cell.source
+
+
+@each_notebook
+def test_opens_with_its_title(path: Path) -> None:
+    first = nbformat.read(path, as_version=4).cells[0]
+    assert first.cell_type == "markdown" and first.source.startswith("# ")
+    assert len(re.findall(r"^# ", re.sub(r"(?s)```.*?```", "", text(path)), flags=re.M)) == 1
+
+
+@each_notebook
+def test_installs_itself_from_the_address_in_the_configuration(path: Path) -> None:
+    code = cells(path, "code")
+    if code:
+        assert code[0].source == INSTALL
+        assert {"install", "remove-cell"} <= set(tags(code[0]))
+
+
+@each_chapter
+def test_scale_is_a_parameter(path: Path) -> None:
+    code = cells(path, "code")
+    assert code[1].source == PARAMETERS
+    assert "parameters" in tags(code[1])
+    assert sum("parameters" in tags(cell) for cell in code) == 1
+
+
+@each_chapter
+def test_says_what_it_gives_and_costs(path: Path) -> None:
+    assert "Before you start" in text(path)
+    assert re.search(r"^## Further reading", text(path), flags=re.M)
+
+
+@each_chapter
+def test_every_exercise_is_graded_and_solved(path: Path) -> None:
+    exercises = re.findall(r":{3,}\{exercise\}[^\n]*\n(.*?)\n:::", text(path), flags=re.S)
+    labels = [label for body in exercises for label in re.findall(r":label: (\S+)", body)]
+    assert len(labels) == len(exercises) >= 2
+    solved = re.findall(r":{3,}\{solution\} (\S+)\s*\n:class: dropdown", text(path))
+    assert sorted(solved) == sorted(labels)
+    for body in exercises:
+        assert "★" in body and "minutes" in body, body
+
+
+@each_notebook
+def test_every_figure_has_a_caption_and_says_what_it_shows(path: Path) -> None:
+    for cell in cells(path, "code"):
+        draws = re.search(r"^(fig|figure)$|plt\.show\(\)", cell.source, flags=re.M)
+        if draws or "figure" in cell.metadata.get("mystnb", {}):
+            about = cell.metadata.get("mystnb", {})
+            assert about.get("figure", {}).get("name", "").startswith("fig-"), cell.source
+            assert len(about["figure"].get("caption", "")) > 20, cell.source
+            assert len(about.get("image", {}).get("alt", "")) > 20, cell.source
+
+
+def test_names_of_glued_numbers_figures_and_exercises_are_unique() -> None:
+    names: list[str] = []
+    for path in NOTEBOOKS:
+        for cell in cells(path, "code"):
+            names += re.findall(r"""\bglue\(\s*f?["']([^"'{]+)["']""", cell.source)
+            names += [cell.metadata.get("mystnb", {}).get("figure", {}).get("name", f"none in {path.stem} {cell.id}")]
+        names += re.findall(r":label: (\S+)", text(path))
+    assert [name for name, times in Counter(names).items() if times > 1] == []
+
+
+@each_chapter
+def test_quotes_only_numbers_it_glues(path: Path) -> None:
+    code = "\n".join(cell.source for cell in cells(path, "code"))
+    for name in re.findall(r"\{glue:text\}`([^`:]+)", text(path)):
+        pattern = re.escape(name)
+        assert re.search(rf"""["']{pattern}["']""", code) or "glue(f" in code, f"{name} is quoted and never glued"

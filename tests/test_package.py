@@ -1,0 +1,81 @@
+"""What readers install: the wheel, the lists of dependencies, and the one public address."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+ADDRESS = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / name for name in listing.stdout.splitlines() if (ROOT / name).exists()]
+
+
+def plain(requirement: str) -> str:
+    """Return the name in a requirement, in the one spelling that pip compares."""
+    name = re.match(r"[\w.-]+", requirement)
+    assert name
+    return re.sub(r"[-_.]+", "-", name[0]).lower()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    folder, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
+    for path in tracked():  # built aside, so that nothing left over in the working tree gets in
+        (source / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, source / path.relative_to(ROOT))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)]
+    made = subprocess.run(command, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    return set(zipfile.ZipFile(next(folder.glob("grokbook-*.whl"))).namelist())
+
+
+def test_wheel_carries_every_file_of_the_package(wheel: set[str]) -> None:
+    """Colab has no checkout: recorded data and the widgets' scripts must be in the wheel."""
+    wanted = {str(path.relative_to(ROOT)) for path in tracked("grokbook")}
+    assert wanted <= wheel
+    assert not {name for name in wheel if name.startswith(("tests", "book", "benchmarks"))}
+
+
+def test_recorded_data_are_small() -> None:
+    assert sum(path.stat().st_size for path in tracked("grokbook/data")) < 20e6
+
+
+def test_conda_environment_repeats_nothing() -> None:
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    by_pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
+    assert [plain(entry) for entry in listed if isinstance(entry, str)] == ["python", "pip"]
+    assert by_pip == ["-e .[book,test,cluster]"]
+
+
+def test_every_direct_dependency_is_pinned_once_and_for_all_platforms() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    pins = dict(line.split("==") for line in lines)
+    assert len(pins) == len(lines)
+    assert not [version for version in pins.values() if "+" in version]
+    extras = PROJECT["optional-dependencies"]
+    direct = [*PROJECT["dependencies"], *extras["book"], *extras["test"], *extras["cluster"]]
+    assert {plain(requirement) for requirement in direct} <= {plain(name) for name in pins}
+
+
+def test_the_public_address_is_the_same_everywhere() -> None:
+    """`make address` changes them all; nothing may name another place for this repository."""
+    found = [(path, address) for path in tracked("*.md", "*.toml", "*.cff", "*.yml", "*.ipynb")
+             for address in re.findall(r"https://github\.com/[\w-]+/grokbook\b", path.read_text())]
+    assert {path.name for path, _ in found} >= {"_config.yml", "pyproject.toml", "CITATION.cff"}
+    assert [(path.name, address) for path, address in found if address != ADDRESS] == []
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    screen = (ROOT / "README.md").read_text().splitlines()[:25]
+    assert any("make book" in line for line in screen) and any("make test" in line for line in screen)
