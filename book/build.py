@@ -9,7 +9,7 @@ Writes nothing but _build/, which holds
     source/     what Sphinx reads: executed chapters, the other pages, style and scripts
     html/       the book
 
-A chapter is executed again only when its notebook, the package, the pinned versions, the scale or this script have changed.
+A chapter is executed again only when its notebook, the package, the pins, the scale or this script have changed.
 """
 
 import argparse
@@ -98,7 +98,8 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def execute_chapters(names: list[str], scale: str, jobs: int) -> dict[str, float]:
     """Execute the chapters that need it, `jobs` at a time, and return the seconds each one took when it last ran."""
-    common = digest([*files_under(ROOT / "grokbook"), ROOT / "constraints.txt", Path(__file__).resolve()], scale, sys.version)
+    shared = [*files_under(ROOT / "grokbook"), ROOT / "constraints.txt", Path(__file__).resolve()]
+    common = digest(shared, scale, sys.version)
     keys = {name: digest([BOOK / f"{name}.ipynb"], common) for name in names}
     seconds: dict[str, float] = {}
     for name in names:

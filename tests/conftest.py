@@ -1,4 +1,4 @@
-"""Fixtures for tests of the rendered book: `built_book` (its address) and `page` (Chromium, cut off from other sites)."""
+"""Fixtures for tests of the rendered book: `built_book`, its address, and `page`, Chromium cut off from other sites."""
 
 import functools
 import os
