@@ -104,11 +104,7 @@ const SLIDERS = [
   { name: "q", label: "q", spoken: "q, the number of labels", log: [3, 1000], whole: true },
   { name: "learning_rate", label: "λ", spoken: "lambda, the learning rate", log: [0.001, 0.05] },
 ];
-const PRESETS = {
-  a: "(a) all three ingredients",
-  b: "(b) C_gen less efficient",
-  c: "(c) equal speeds",
-};
+const PRESETS = { a: "all three ingredients", b: "C_gen less efficient", c: "equal speeds" };
 // An ingredient is present or not by the settings alone; a switch changes the one setting that decides it.
 const INGREDIENTS = [
   {
@@ -138,15 +134,24 @@ const CURVES = [
   { name: "parameter_norm", label: "norm", colour: "var(--gb-norm)", right: true },
 ];
 const POINTS = 400;
-const SVG = ["svg", "g", "path", "circle", "line", "text", "title"];
+const SVG = ["svg", "g", "path", "circle", "line", "text", "tspan", "title"];
 let instances = 0;
 
 function element(parent, name, attributes = {}, text = "") {
   const node = SVG.includes(name) ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  if (text) node.textContent = text;
+  // "w_G2(0)" is written with a subscript.
+  for (const [i, part] of text.split(/_([A-Za-z0-9]+)/).entries()) {
+    if (i % 2) subscript(node, part);
+    else node.append(part);
+  }
   parent.append(node);
   return node;
+}
+
+function subscript(node, text) {
+  if (!SVG.includes(node.tagName)) element(node, "sub", {}, text);
+  else element(node, "tspan", { "font-size": "75%", "baseline-shift": "sub" }, text);
 }
 
 // A box of axes: `x` and `y` map 0..1 to the drawing; ticks are drawn anew when their labels change.
@@ -203,8 +208,9 @@ function render({ model, el }) {
   };
 
   const presets = element(root, "div", { class: "gb-row", role: "group", "aria-label": "Settings of Table 1" });
+  element(presets, "span", {}, "Table 1:");
   const buttons = Object.entries(PRESETS).map(([panel, label]) => {
-    const button = element(presets, "button", { type: "button" }, label);
+    const button = element(presets, "button", { type: "button", "aria-label": `(${panel}) ${label}`, title: label }, `(${panel})`);
     button.addEventListener("click", () => change({ ...TABLE_1[panel], penalty: "alpha" }));
     return { button, panel };
   });
@@ -250,12 +256,12 @@ function render({ model, el }) {
   element(phase.curves, "line", {
     x1: phase.x(0), y1: phase.y(0), x2: phase.x(1), y2: phase.y(1), stroke: "currentColor", "stroke-dasharray": "2 4", "stroke-opacity": 0.6,
   });
-  element(phase.svg, "text", { x: phase.x(0.06), y: phase.y(0.92), "fill-opacity": 0.8 }, "test right");
-  element(phase.svg, "text", { x: phase.x(0.97), y: phase.y(0.06), "text-anchor": "end", "fill-opacity": 0.8 }, "test wrong");
+  element(phase.svg, "text", { x: phase.x(0.42), y: phase.y(0.92), "fill-opacity": 0.8 }, "test right");
+  element(phase.svg, "text", { x: phase.x(0.99), y: phase.y(0.55), "text-anchor": "end", "fill-opacity": 0.8 }, "test wrong");
   const path = element(phase.curves, "path", { fill: "none", stroke: "var(--gb-gen)", "stroke-width": 2, "data-curve": "path" });
   const best = element(phase.curves, "path", { fill: "var(--gb-theory)", stroke: "currentColor", "stroke-width": 0.5 });
   element(best, "title", {}, "The optimum of Theorem D.4");
-  const here = element(phase.curves, "circle", { r: 5, fill: "var(--gb-mem)", stroke: "currentColor" });
+  const here = element(phase.curves, "circle", { r: 5.5, fill: "none", stroke: "currentColor", "stroke-width": 2 });
 
   const values = element(stage, "div", { style: "grid-area: values" });
   const list = element(values, "div", { class: "gb-values" });
@@ -381,7 +387,8 @@ function render({ model, el }) {
     if (run.grokking < 0) text = last[2] > last[3] ? "C_gen leads all along: no delay, so no grokking." : `No grokking within ${run.steps} steps.`;
     if (!last.every(Number.isFinite)) text = "The run diverges: lower λ.";
     text += ` Optimum (◆): w_G = ${number(run.best[0])}, w_M = ${number(run.best[1])}.`;
-    verdict.textContent = text;
+    verdict.replaceChildren();
+    element(verdict, "span", {}, text);
     root.dataset.grokkingStep = run.grokking;
     clearTimeout(speaking); // a screen reader hears the outcome once the slider rests
     speaking = setTimeout(() => (spoken.textContent = `${text} At step ${step}: ${list.textContent}`), 600);

@@ -56,7 +56,7 @@ def still(history: pd.DataFrame, optimum: tuple[float, float]) -> plt.Figure:
 
     history is simulate's DataFrame, optimum the (w_g, w_m) of Theorem D.4.
     """
-    figure, (left, phase) = plt.subplots(1, 2, figsize=(7.2, 3.3), width_ratios=(1.5, 1))
+    figure, (left, phase) = plt.subplots(1, 2, figsize=(6.4, 3.2), width_ratios=(1.45, 1))
     right = left.twinx()
     right.spines["right"].set_visible(True)
     right.grid(False)
@@ -76,4 +76,6 @@ def still(history: pd.DataFrame, optimum: tuple[float, float]) -> plt.Figure:
     phase.plot(optimum[1], optimum[0], "D", color=COLOURS["theory"], markeredgecolor="black", zorder=3)
     phase.annotate("optimum", optimum[::-1], xytext=(9, 0), textcoords="offset points", va="center", fontsize=9)
     phase.set(xlabel="$w_M$", ylabel="$w_G$", xlim=(0, edge), ylim=(0, edge), aspect="equal")
+    for axis in (phase.xaxis, phase.yaxis, left.xaxis):
+        axis.set_major_locator(plt.MaxNLocator(5, integer=True))
     return figure
