@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -42,9 +43,9 @@ def test_a_run_in_an_ensemble_equals_the_same_run_alone():
 def test_float32_ensembles_equal_single_runs_to_float_tolerance():
     configs = [replace(SMALL, seed=s, train_size=40 + s) for s in range(4)]
     together = train(configs, progress=False).history
-    for run, config in enumerate(configs):
+    for config in configs:
         alone = train([config], progress=False).history
-        ours = together.query("run == @run").reset_index(drop=True)
+        ours = together[together.run == config.seed].reset_index(drop=True)
         pd.testing.assert_frame_equal(ours[["parameter_norm"]], alone[["parameter_norm"]], rtol=1e-4)
         pd.testing.assert_frame_equal(ours[["train_loss"]], alone[["train_loss"]], rtol=2e-2)
 
@@ -195,6 +196,6 @@ def test_unlike_runs_are_refused():
 def test_log_steps_are_log_spaced():
     steps = log_spaced(10_000)
     assert steps[0] == 0 and steps[-1] == 10_000 and len(steps) < 85
-    late = [b / a for a, b in zip(steps[40:], steps[41:], strict=False)]
+    late = [b / a for a, b in pairwise(steps[40:])]
     assert max(late) / min(late) < 1.05
     assert log_spaced(0) == [0] and log_spaced(1) == [0, 1]
