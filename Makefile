@@ -6,7 +6,7 @@ JOBS ?= 2
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: book test lint format links bench address pins clean
+.PHONY: book test lint format links bench pictures address pins clean
 .DEFAULT_GOAL := book
 
 book: $(INSTALLED)  ## execute the chapters, build the HTML, print where it is; SCALE=paper for the paper's own sizes
@@ -31,6 +31,9 @@ links: book  ## ask every external link of the book whether it still answers (ne
 bench: $(INSTALLED)  ## our speed against the peers and the floor
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks
+
+pictures: book  ## the README's pictures, taken of the built pages (needs Chromium)
+	$(BIN)/python book/pictures.py 05-three-ingredients page docs/book.png
 
 address: $(INSTALLED)  ## make address URL=https://github.com/OWNER/NAME: move the book to another public address
 	$(BIN)/python book/address.py $(URL)

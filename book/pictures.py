@@ -1,0 +1,34 @@
+"""Photograph the built book for the README: python book/pictures.py PAGE SELECTOR FILE.png
+
+Opens _build/html/PAGE.html in Chromium, straight from disk, and photographs the element that SELECTOR finds, or the
+first screen when SELECTOR is "page".
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    name, selector, target = sys.argv[1:]
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, device_scale_factor=1.5)
+        page.goto((ROOT / "_build" / "html" / f"{name}.html").as_uri(), wait_until="load")
+        page.evaluate("() => window.MathJax?.startup?.promise")
+        (ROOT / target).parent.mkdir(exist_ok=True)
+        if selector == "page":
+            page.screenshot(path=ROOT / target)
+        else:
+            page.wait_for_selector(selector)
+            page.locator(selector).first.screenshot(path=ROOT / target)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
