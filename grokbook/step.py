@@ -59,7 +59,7 @@ class Gradient:
         self.hidden, self.d_hidden = empty(runs, examples, m), empty(runs, examples, m)
         self.logits = empty(runs, examples, classes)
         self.d_sums = empty(runs, examples, heads * width + heads)
-        self.d_attended = empty(runs, examples, heads * width)
+        self.d_attended, self.d_weights = empty(runs, examples, heads * width), empty(runs, examples, heads)
 
     def __call__(self, params: Params) -> None:
         """Write the gradient into `.grad` of every parameter, which must be leaves that require it."""
@@ -81,21 +81,29 @@ class Gradient:
         torch.ops.aten.threshold_backward.grad_input(self.d_hidden, self.hidden, 0, grad_input=self.d_hidden)
         torch.bmm(d_logits, past_mlp.mT, out=self.d_attended).baddbmm_(self.d_hidden, into_mlp.mT)
         # attended = values / weights, head by head.
-        d_values, d_weights = self.d_sums[..., : -self.heads], self.d_sums[..., -self.heads :]
         per_head = (self.heads, -1)
-        weights = sums[..., -self.heads :].unsqueeze(-1)
-        torch.div(self.d_attended.unflatten(2, per_head), weights, out=d_values.unflatten(2, per_head))
-        torch.sum((d_values * attended).unflatten(2, per_head), dim=-1, out=d_weights).neg_()
+        torch.sum((self.d_attended * attended).unflatten(2, per_head), dim=-1, out=self.d_weights)
+        weights = sums[..., -self.heads :]
+        self.d_sums[..., -self.heads :] = self.d_weights.div_(weights).neg_()
+        torch.div(
+            self.d_attended.unflatten(2, per_head), weights.unsqueeze(-1), out=self.d_attended.unflatten(2, per_head)
+        )
+        self.d_sums[..., : -self.heads] = self.d_attended
         d_table = (self.scatter @ self.d_sums.view(-1, width)).view(runs, rows, width)
         return (
             d_table,
             self.d_sums.sum(dim=1, keepdim=True),
-            attended.mT @ self.d_hidden,
-            (d_logits.mT @ attended).mT,
-            (d_logits.mT @ self.hidden).mT,
+            _outer(attended, self.d_hidden),
+            _outer(attended, d_logits),
+            _outer(self.hidden, d_logits),
             self.d_hidden.sum(dim=1, keepdim=True),
             d_logits.sum(dim=1, keepdim=True),
         )
+
+
+def _outer(a: Float[Tensor, "run example i"], b: Float[Tensor, "run example j"]) -> Float[Tensor, "run i j"]:
+    """Each run's sum over examples of a's row times b's. A lone run is unbatched: torch then copies no transpose."""
+    return (a[0].T @ b[0]).unsqueeze(0) if len(a) == 1 else a.mT @ b
 
 
 def _scatter(bags: Int[Tensor, "example two"], rows: int, dtype: torch.dtype) -> Float[Tensor, "row example"]:
