@@ -13,6 +13,8 @@ def glue(name: str, value: object, *, show: bool = False) -> None:
 
     Numbers can be formatted where they are quoted: {glue:text}`name:.2f`.
     """
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()  # a NumPy or torch scalar writes itself as np.float64(...), which no format takes
     data, _ = format_display_data(value)
     prefix = "" if show else "application/papermill.record/"
     record = {"scrapbook": {"name": name, "mime_prefix": prefix}}
