@@ -6,6 +6,9 @@ cos(w_k (a + b - c)) with w_k = 2 pi k / p, so its part of Z is the projection o
 For odd p this projection is an average over the group: with g(t) the mean of Z over all (a, b, c) with
 a + b - c = t mod p, it equals (g(t) + g(-t)) / 2 minus the mean of g. One pass over Z, instead of K inner products of
 length p^3. The residual is what the paper calls the memorisation logits.
+
+The same holds on any set of pairs (a, b), with means over that set alone. On pairs held out of training a lookup table
+scores nothing, which on all pairs it does.
 """
 
 import torch
@@ -31,8 +34,13 @@ def centre(logits: Float[Tensor, "*run a b c"]) -> Float[Tensor, "*run a b c"]:
     return logits - logits.mean(dim=-1, keepdim=True)
 
 
-def offset_means(logits: Float[Tensor, "*run a b c"]) -> Float[Tensor, "*run t"]:
-    """g(t): the mean logit over all inputs and classes with a + b - c = t mod p. Raises ValueError unless p is odd."""
+def offset_means(
+    logits: Float[Tensor, "*run a b c"], pairs: Int[Tensor, "pair"] | None = None
+) -> Float[Tensor, "*run t"]:
+    """g(t): the mean logit over all inputs and classes with a + b - c = t mod p. Raises ValueError unless p is odd.
+
+    pairs: take only the inputs with these numbers a p + b, as `Task.split` gives them.
+    """
     p = logits.shape[-1]
     if logits.shape[-3:] != (p, p, p):
         raise ValueError(
@@ -40,11 +48,10 @@ def offset_means(logits: Float[Tensor, "*run a b c"]) -> Float[Tensor, "*run t"]
         )
     if p % 2 == 0:
         raise ValueError(f"logits have p = {p}; the trigonometric projection needs an odd modulus")
-    return (
-        logits.flatten(-3, -2)
-        .gather(-1, _class_at_offset(p, logits.device).expand(*logits.shape[:-3], -1, -1))
-        .mean(-2)
-    )
+    by_pair, class_at = logits.flatten(-3, -2), _class_at_offset(p, logits.device)
+    if pairs is not None:
+        by_pair, class_at = by_pair[..., pairs, :], class_at[pairs]
+    return by_pair.gather(-1, class_at.expand(*logits.shape[:-3], -1, -1)).mean(-2)
 
 
 def split_logits(
@@ -62,19 +69,29 @@ def split_logits(
     return trig, logits - trig
 
 
-def trig_share(logits: Float[Tensor, "a b c"]) -> float:
+def trig_share(logits: Float[Tensor, "a b c"], pairs: Int[Tensor, "pair"] | None = None) -> float:
     """The trigonometric part's share of the squared norm of the class-centred logits, between 0 and 1.
 
     A lookup table that holds a fraction f of all pairs perfectly scores f: a high share does not prove the algorithm.
+    On `pairs` held out of training, projected onto the directions restricted to them, it scores nothing.
     """
     centred = centre(logits.double())
-    return (_trig_by_offset(centred).square().mean() / centred.square().mean()).item()
+    power = centred.flatten(0, 1) if pairs is None else centred.flatten(0, 1)[pairs]
+    return (_trig_by_offset(centred, pairs).square().mean() / power.square().mean()).item()
 
 
-def frequency_amplitudes(logits: Float[Tensor, "a b c"]) -> Float[Tensor, "k"]:
-    """The coefficient of cos(2 pi k (a + b - c) / p) in the logits, for k = 1 to K."""
-    trig = _trig_by_offset(logits)
+def frequency_amplitudes(
+    logits: Float[Tensor, "a b c"], pairs: Int[Tensor, "pair"] | None = None
+) -> Float[Tensor, "k"]:
+    """The coefficient of cos(2 pi k (a + b - c) / p) in the logits, for k = 1 to K; in those of `pairs`, if given."""
+    trig = _trig_by_offset(logits, pairs)
     return torch.fft.rfft(trig).real[..., 1:] * 2 / logits.shape[-1]
+
+
+def effective_frequencies(amplitudes: Float[Tensor, "k"]) -> float:
+    """How many frequencies carry the power: (sum A^2)^2 / sum A^4, n for n equal ones. A lookup table has all K."""
+    power = amplitudes.double().square()
+    return (power.sum().square() / power.square().sum()).item()
 
 
 def embedding_spectrum(W_E: Float[Tensor, "token d_model"], p: int) -> Float[Tensor, "k"]:
@@ -96,6 +113,15 @@ def without_frequencies(logits: Float[Tensor, "a b c"], frequencies: list[int]) 
     amplitudes = frequency_amplitudes(logits)
     angle = 2 * torch.pi * ((a + b - c) % p).to(logits.dtype) / p
     return logits - sum(amplitudes[k - 1] * torch.cos(k * angle) for k in frequencies)
+
+
+def without_embedded(params: Params, frequencies: list[int]) -> Params:
+    """The networks with the given frequencies k taken out of the embedding of the p symbols, all else unchanged."""
+    p = params["W_U"].shape[2]
+    spectrum = torch.fft.rfft(params["W_E"][:, :p], dim=1)
+    spectrum[:, frequencies] = 0
+    symbols = torch.fft.irfft(spectrum, n=p, dim=1)
+    return params | {"W_E": torch.cat([symbols, params["W_E"][:, p:]], dim=1)}
 
 
 def trig_metrics(params: Params, task: Task, train: Int[Tensor, "train"]) -> dict[str, float]:
@@ -126,6 +152,8 @@ def _class_at_offset(p: int, device: torch.device) -> Int[Tensor, "a*b t"]:
     return ((a + b - t) % p).flatten(0, 1)
 
 
-def _trig_by_offset(logits: Float[Tensor, "*run a b c"]) -> Float[Tensor, "*run t"]:
-    g = offset_means(logits)
+def _trig_by_offset(
+    logits: Float[Tensor, "*run a b c"], pairs: Int[Tensor, "pair"] | None = None
+) -> Float[Tensor, "*run t"]:
+    g = offset_means(logits, pairs)
     return (g + g.flip(-1).roll(1, dims=-1)) / 2 - g.mean(-1, keepdim=True)

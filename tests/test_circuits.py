@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from grokbook.circuits import (
     centre,
+    effective_frequencies,
     embedding_spectrum,
     frequency_amplitudes,
     key_frequencies,
@@ -16,6 +17,7 @@ from grokbook.circuits import (
     split_logits,
     trig_metrics,
     trig_share,
+    without_embedded,
     without_frequencies,
 )
 from grokbook.model import ModelConfig, init, textbook_logits
@@ -92,6 +94,42 @@ def test_embedding_spectrum_finds_a_planted_frequency():
     spectrum = embedding_spectrum(W_E, p)
     assert spectrum.argmax() == 3
     assert spectrum[3] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("p", [5, 9, 13])
+def test_share_on_some_pairs_is_the_projection_on_them(p):
+    """The restricted directions stay orthogonal: least squares, which assumes no such thing, finds the same."""
+    generator = torch.Generator().manual_seed(p)
+    logits = torch.randn(p, p, p, dtype=torch.float64, generator=generator)
+    pairs = torch.randperm(p * p, generator=generator)[: p * p // 3]
+    some = centre(logits).view(p * p, p)[pairs].flatten()
+    t = offsets(p).view(p * p, p)[pairs].flatten().double()
+    directions = torch.stack([torch.cos(2 * torch.pi * k * t / p) for k in range(1, (p + 1) // 2)], dim=1)
+    coefficients = torch.linalg.lstsq(directions, some[:, None]).solution[:, 0]
+    assert frequency_amplitudes(centre(logits), pairs).allclose(coefficients, atol=1e-12)
+    share = (directions @ coefficients).square().sum() / some.square().sum()
+    assert trig_share(logits, pairs) == pytest.approx(share.item(), abs=1e-12)
+    assert trig_share(logits, torch.arange(p * p)) == pytest.approx(trig_share(logits), abs=1e-12)
+
+
+def test_effective_number_of_frequencies():
+    assert effective_frequencies(torch.tensor([0.0, 2, 0, -2, 2, 0])) == pytest.approx(3)
+    p = 13
+    table = torch.nn.functional.one_hot(add(p).label, p).double().view(p, p, p)
+    assert effective_frequencies(frequency_amplitudes(centre(table))) == pytest.approx((p - 1) / 2)
+
+
+def test_taking_frequencies_out_of_the_embedding():
+    params = init(ModelConfig(16, 8, 32), add(11), [3, 4])
+    cut = without_embedded(params, [2, 5])
+    for before, after in zip(params["W_E"], cut["W_E"], strict=True):
+        kept = embedding_spectrum(before, 11)
+        kept[[1, 4]] = 0
+        assert embedding_spectrum(after, 11).allclose(kept / kept.sum(), atol=1e-6)
+        assert before[:11].mean(0).allclose(after[:11].mean(0), atol=1e-6)
+        assert torch.equal(before[11:], after[11:])
+    assert all(params[name] is cut[name] for name in params if name != "W_E")
+    assert without_embedded(params, [])["W_E"].allclose(params["W_E"], atol=1e-6)
 
 
 @pytest.mark.parametrize(("shape", "words"), [((6, 6, 6), "odd"), ((5, 5, 7), "a, b, c"), ((7, 5, 7), "a, b, c")])
