@@ -127,3 +127,68 @@ def test_the_still_picture_says_what_it_shows(capsys):
         show_with_still(Subweights(), still(history, (7.2, 0.9)), "")
     show_with_still(Subweights(), still(history, (7.2, 0.9)), "two curves")
     assert "HTML" in capsys.readouterr().out
+
+
+def curve(page, name):
+    return page.locator(f"[data-curve={name}]").get_attribute("d")
+
+
+def test_sliders_move_the_curves_of_the_static_page(page, built_book):
+    """No kernel, and (by the fixture) no request to another site and no console error."""
+    page.goto(f"{built_book}/05-three-ingredients.html")
+    explorer = page.get_by_role("group", name="Simulation of two circuits")
+    explorer.wait_for()
+    assert "turn right at step 5010" in explorer.inner_text()
+    before = curve(page, "test_loss"), curve(page, "path")
+    slider = explorer.get_by_role("slider", name="w G 2 at the start")
+    slider.focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowLeft")
+    assert curve(page, "test_loss") != before[0] and curve(page, "path") != before[1]
+    assert float(slider.get_attribute("aria-valuetext")) < 0.005
+    assert int(page.locator(".gb").get_attribute("data-grokking-step")) > 5500
+
+    explorer.get_by_role("button", name="Reset").click()
+    assert (curve(page, "test_loss"), curve(page, "path")) == before
+    assert page.locator(".grokbook-still").is_hidden()
+    page.emulate_media(media="print")
+    assert page.locator(".grokbook-still").is_visible() and explorer.is_hidden()
+
+
+def test_switches_are_table_1s_columns(page, built_book):
+    page.goto(f"{built_book}/05-three-ingredients.html")
+    explorer = page.get_by_role("group", name="Simulation of two circuits")
+    panels = {}
+    for panel in "abc":
+        explorer.get_by_role("button", name=f"({panel})").click()
+        panels[panel] = curve(page, "test_loss")
+    for ingredient, panel in (("more efficient", "b"), ("learned slower", "c")):
+        explorer.get_by_role("button", name="(a)").click()
+        explorer.get_by_role("switch", name=ingredient).click()
+        assert curve(page, "test_loss") == panels[panel]
+        assert explorer.get_by_role("button", name=f"({panel})").get_attribute("aria-pressed") == "true"
+    explorer.get_by_role("button", name="(a)").click()
+    explorer.get_by_role("switch", name="Generalising circuit").click()
+    assert "No grokking" in explorer.inner_text()
+    assert float(explorer.locator("output").nth(2).inner_text()) == 0  # w_G
+    explorer.get_by_role("switch", name="Generalising circuit").click()
+    assert curve(page, "test_loss") == panels["a"]
+
+
+def test_fits_a_phone_and_answers_touch(browser, built_book):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    phone = context.new_page()
+    phone.goto(f"{built_book}/05-three-ingredients.html")
+    explorer = phone.locator(".gb")
+    explorer.wait_for()
+    box = explorer.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+    small = "nodes => nodes.map(n => n.getBoundingClientRect()).filter(r => r.height < 24).length"
+    assert explorer.locator("button, select, input[type=range], .gb-switch").evaluate_all(small) == 0
+    before = curve(phone, "w_m")
+    slider = explorer.get_by_role("slider", name="kappa")
+    slider.scroll_into_view_if_needed()
+    target = slider.bounding_box()
+    phone.touchscreen.tap(target["x"] + 0.6 * target["width"], target["y"] + target["height"] / 2)
+    assert curve(phone, "w_m") != before
+    context.close()

@@ -145,6 +145,7 @@ function render({ model, el }) {
     const shown = element(head, "output", { for: `${id}-${slider.trait}` });
     const { min, max, step } = slider;
     const input = element(row, "input", { id: `${id}-${slider.trait}`, type: "range", min, max, step });
+    input.setAttribute("data-lm-suppress-shortcuts", "true"); // or JupyterLab takes the arrow keys to move between cells
     input.addEventListener("input", () => {
       const value = (slider.from || Number)(Number(input.value));
       model.set(slider.trait, Number(value.toPrecision(12)));

@@ -140,6 +140,8 @@ let instances = 0;
 function element(parent, name, attributes = {}, text = "") {
   const node = SVG.includes(name) ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  // Otherwise JupyterLab takes the arrow keys to move between its cells.
+  if (["button", "input", "select"].includes(name)) node.setAttribute("data-lm-suppress-shortcuts", "true");
   // "w_G2(0)" is written with a subscript.
   for (const [i, part] of text.split(/_([A-Za-z0-9]+)/).entries()) {
     if (i % 2) subscript(node, part);
@@ -251,7 +253,7 @@ function render({ model, el }) {
 
   const second = element(stage, "div", { style: "grid-area: phase" });
   const phase = axes(second, "Phase portrait: w_M across, w_G up", 290, 270, { left: 34, right: 10, top: 22, bottom: 36 });
-  element(phase.svg, "text", { x: 4, y: 12 }, "w_G");
+  element(phase.svg, "text", { x: 40, y: 14 }, "w_G");
   element(phase.svg, "text", { x: phase.x(0.5), y: 266, "text-anchor": "middle" }, "w_M");
   element(phase.curves, "line", {
     x1: phase.x(0), y1: phase.y(0), x2: phase.x(1), y2: phase.y(1), stroke: "currentColor", "stroke-dasharray": "2 4", "stroke-opacity": 0.6,
