@@ -37,7 +37,7 @@ def sweep(
     dask.config.set({"distributed.scheduler.allowed-failures": 1000})
     if scheduler is None:
         cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
+            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
         )
         client = Client(cluster)
     else:

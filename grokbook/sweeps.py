@@ -46,15 +46,19 @@ class Batch:
         return int(_metadata(self.checkpoint(folder)).get("step", 0))
 
 
+def depth(config: TrainConfig) -> int:
+    """How many runs come before this one, each starting from the one before."""
+    return 0 if config.start is None else 1 + depth(config.start)
+
+
 def with_starts(configs: Iterable[TrainConfig]) -> list[TrainConfig]:
-    """The runs and those they start from, without repetition, each after the one it starts from."""
-    ordered: dict[TrainConfig, None] = {}
+    """The runs and those they start from, without repetition, every run after the one it starts from."""
+    found: dict[TrainConfig, None] = {}
     for config in configs:
-        chain = [config]
-        while chain[-1].start is not None:
-            chain.append(chain[-1].start)
-        ordered.update(dict.fromkeys(reversed(chain)))
-    return list(ordered)
+        while config is not None and config not in found:
+            found[config] = None
+            config = config.start
+    return sorted(found, key=depth)
 
 
 def seconds_per_step(config: TrainConfig) -> float:
@@ -84,7 +88,7 @@ def plan(configs: Iterable[TrainConfig], folder: str | Path, examples: int = 409
     for c in todo:
         if c not in taken:
             alike = c.task, c.modulus, c.train_size, c.steps, c.learning_rate, c.betas, c.model, c.precision
-            groups.setdefault((*alike, c.random_labels, c.start is None), []).append(c)
+            groups.setdefault((*alike, c.random_labels, depth(c)), []).append(c)
     for group in groups.values():
         size = max(1, min(most_runs, examples // group[0].train_size))
         batches += [Batch(tuple(group[i : i + size])) for i in range(0, len(group), size)]
