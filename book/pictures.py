@@ -18,7 +18,7 @@ def main() -> None:
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1280, "height": 800}, device_scale_factor=1.5)
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, device_scale_factor=1)
         page.goto((ROOT / "_build" / "html" / f"{name}.html").as_uri(), wait_until="load")
         page.evaluate("() => window.MathJax?.startup?.promise")
         (ROOT / target).parent.mkdir(exist_ok=True)
