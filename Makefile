@@ -28,12 +28,10 @@ format: $(INSTALLED)  ## mend what can be mended by machine
 links: book  ## ask every external link of the book whether it still answers (needs the network)
 	$(BIN)/jupyter-book build _build/source --config _config.yml --toc _toc.yml --path-output . --builder linkcheck
 
-bench: $(INSTALLED)  ## our speed against the peers and the floor
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python -m benchmarks
-
-pictures: book  ## the README's pictures, taken of the built pages (needs Chromium)
-	$(BIN)/python book/pictures.py 05-three-ingredients page docs/book.png
+bench: $(INSTALLED)  ## our speed against the peers and the floor, in an environment of its own (TransformerLens needs NumPy 1)
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet $$(grep '^torch==' constraints.txt) --editable '.[bench]'
+	.venv-bench/bin/python -m benchmarks
 
 address: $(INSTALLED)  ## make address URL=https://github.com/OWNER/NAME: move the book to another public address
 	$(BIN)/python book/address.py $(URL)
