@@ -90,9 +90,9 @@ def unpack(package: str, checksum: str, folder: Path) -> None:
     """Download one npm package, compare its checksum, and unpack it under `folder` by its name without the scope."""
     with tempfile.TemporaryDirectory() as downloads:
         command = ["pack", "--json", package, "--pack-destination", downloads]
-        answer = npm(command, return_completed_process=True, capture_output=True, text=True)
+        answer = npm(command, return_completed_process=True, capture_output=True)
         if answer.returncode:
-            raise RuntimeError(f"npm could not fetch {package}:\n{answer.stderr}")
+            raise RuntimeError(f"npm could not fetch {package}:\n{answer.stderr.decode()}")
         report = json.loads(answer.stdout)[0]
         if report["integrity"] != checksum:
             raise RuntimeError(f"{package} has checksum {report['integrity']}, expected {checksum}")
