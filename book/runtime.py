@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 import shutil
+import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
@@ -89,10 +90,10 @@ def fetch_runtime(folder: Path) -> Path:
 def unpack(package: str, checksum: str, folder: Path) -> None:
     """Download one npm package, compare its checksum, and unpack it under `folder` by its name without the scope."""
     with tempfile.TemporaryDirectory() as downloads:
-        command = ["pack", "--json", package, "--pack-destination", downloads]
-        answer = npm(command, return_completed_process=True, capture_output=True)
+        command = ["pack", "--json", "--loglevel=error", package, "--pack-destination", downloads]
+        answer = npm(command, return_completed_process=True, stdout=subprocess.PIPE)
         if answer.returncode:
-            raise RuntimeError(f"npm could not fetch {package}:\n{answer.stderr.decode()}")
+            raise RuntimeError(f"npm could not fetch {package}; what it said stands above")
         report = json.loads(answer.stdout)[0]
         if report["integrity"] != checksum:
             raise RuntimeError(f"{package} has checksum {report['integrity']}, expected {checksum}")
