@@ -8,16 +8,13 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from grokbook.config import TrainConfig
 from grokbook.model import Params
-
-if TYPE_CHECKING:
-    from grokbook.training import TrainConfig
 
 FORMAT = "grokbook ensemble 1"
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -25,7 +22,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 def save(
     path: str | Path,
-    configs: Sequence["TrainConfig"],
+    configs: Sequence[TrainConfig],
     params: Params,
     optimiser: torch.optim.Adam,
     step: int,
@@ -53,7 +50,7 @@ def save(
 
 
 def load(
-    path: str | Path, configs: Sequence["TrainConfig"], params: Params, optimiser: torch.optim.Adam
+    path: str | Path, configs: Sequence[TrainConfig], params: Params, optimiser: torch.optim.Adam
 ) -> tuple[int, list[dict]]:
     """Fill `params` and `optimiser` from `path`; return the step and the history's rows.
 

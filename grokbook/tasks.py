@@ -61,12 +61,15 @@ def is_prime(p: int) -> bool:
     return p >= 2 and all(p % d for d in range(2, isqrt(p) + 1))
 
 
+def _tensors(*columns: np.ndarray) -> tuple[Tensor, ...]:
+    return tuple(torch.from_numpy(column.astype(np.int64)) for column in columns)
+
+
 def _modular(name: str, p: int, operation: Callable[[np.ndarray, np.ndarray], np.ndarray], first_y: int = 0) -> Task:
     if p < 2:
         raise ValueError(f"modulus is {p}; it must be an integer of at least 2")
     x, y = (grid.ravel() for grid in np.meshgrid(np.arange(p), np.arange(first_y, p), indexing="ij"))
-    x, y, label = (torch.from_numpy(v.astype(np.int64)) for v in (x, y, operation(x, y) % p))
-    return Task(name, x, y, label, n_symbols=p, n_classes=p)
+    return Task(name, *_tensors(x, y, operation(x, y) % p), n_symbols=p, n_classes=p)
 
 
 def _inverses(p: int) -> np.ndarray:
@@ -89,8 +92,7 @@ def s5() -> tuple[np.ndarray, np.ndarray]:
 
 def _s5_task(name: str, operation: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> Task:
     x, y = (grid.ravel() for grid in np.meshgrid(np.arange(120), np.arange(120), indexing="ij"))
-    x, y, label = (torch.from_numpy(v.astype(np.int64)) for v in (x, y, operation(*s5(), x, y)))
-    return Task(name, x, y, label, n_symbols=120, n_classes=120)
+    return Task(name, *_tensors(x, y, operation(*s5(), x, y)), n_symbols=120, n_classes=120)
 
 
 def add(p: int) -> Task:

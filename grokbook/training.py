@@ -5,11 +5,9 @@ size and labels. Weight decay is decoupled (Loshchilov and Hutter 2019): every s
 learning_rate * weight_decay, then Adam moves them along the gradient of the train loss alone.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,75 +17,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from grokbook import checkpoints
-from grokbook.model import ModelConfig, Params, init, logits
+from grokbook.config import TrainConfig, check_alike
+from grokbook.model import Params, init, logits
 from grokbook.step import Gradient, losses
-from grokbook.tasks import Task, make_task
+from grokbook.tasks import Task
 
 Metric = Callable[[Params, Task, Tensor], dict[str, float]]
 """Extra columns for a history: from one run's parameters (leading axis 1), its task and its train indices."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One run. The optimiser's defaults are Appendix A's; `start` names the run whose final network this one continues.
-
-    Adam's epsilon is 1e-8 and there is no warm-up (the paper states neither).
-    """
-
-    task: str  # a name in tasks.TASKS
-    modulus: int  # p; the S5 tasks ignore it
-    train_size: int  # D, in equations
-    steps: int  # full-batch updates
-    weight_decay: float = 1.0
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.98)
-    seed: int = 0  # of the initialisation, of the train set and of random labels
-    random_labels: bool = False
-    model: ModelConfig = field(default_factory=ModelConfig)
-    precision: str = "highest"  # of float32 matrix products, as torch names it; "medium" may use bfloat16 units
-    start: "TrainConfig | None" = None
-
-    def __post_init__(self) -> None:
-        if self.steps < 0:
-            raise ValueError(f"steps is {self.steps}; it must be at least 0")
-        if self.weight_decay < 0:
-            raise ValueError(f"weight_decay is {self.weight_decay}; it must be at least 0")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")
-        if self.weight_decay * self.learning_rate >= 1:
-            raise ValueError(f"weight_decay is {self.weight_decay}; times learning_rate it must stay below 1")
-        if self.precision not in ("highest", "high", "medium"):
-            raise ValueError(f"precision is {self.precision!r}; it must be 'highest', 'high' or 'medium'")
-        self.split()
-
-    def make_task(self) -> Task:
-        """The task, with its random labels if the run has them."""
-        task = make_task(self.task, self.modulus)
-        return task.with_random_labels(self.seed) if self.random_labels else task
-
-    def split(self) -> tuple[Tensor, Tensor]:
-        """The run's train and test indices."""
-        return make_task(self.task, self.modulus).split(self.train_size, self.seed)
-
-    def to_json(self) -> str:
-        """The configuration as canonical JSON."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "TrainConfig":
-        """The inverse of `to_json`."""
-
-        def build(values: dict) -> TrainConfig:
-            start = build(values["start"]) if values["start"] else None
-            model, betas = ModelConfig(**values["model"]), tuple(values["betas"])
-            return cls(**(values | {"model": model, "betas": betas, "start": start}))
-
-        return build(json.loads(text))
-
-    @property
-    def key(self) -> str:
-        """A short hash that names this run in files."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
 
 class DivergedError(RuntimeError):
@@ -154,7 +90,8 @@ def train(
     if log_at and not 0 <= log_at[0] <= log_at[-1] <= steps:
         raise ValueError(f"log_steps run from {log_at[0]} to {log_at[-1]}; allowed are 0 to {steps}")
 
-    step, rows, saved = 0, [], "none"
+    step, saved = 0, "none"
+    rows: list[dict[str, float]] = []
     if checkpoint is not None and Path(checkpoint).exists():
         step, rows = checkpoints.load(checkpoint, configs, params, optimiser)
         saved = f"{checkpoint} at step {step}"
@@ -181,16 +118,6 @@ def train(
                 saved = f"{checkpoint} at step {step}"
     final = {name: weight.detach().cpu() for name, weight in params.items()}
     return TrainResult(configs, pd.DataFrame(rows), final)
-
-
-def check_alike(configs: Sequence[TrainConfig]) -> None:
-    """Raise ValueError unless the configs can train as one ensemble."""
-    if not configs:
-        raise ValueError("configs is empty; at least one run is needed")
-    for name in ("task", "modulus", "steps", "learning_rate", "betas", "model", "precision"):
-        values = {getattr(c, name) for c in configs}
-        if len(values) > 1:
-            raise ValueError(f"{name} differs within the ensemble: {sorted(map(str, values))}; it must be the same")
 
 
 def _train_sets(configs: Sequence[TrainConfig], tasks: Sequence[Task]) -> tuple[Tensor, ...]:
@@ -224,7 +151,7 @@ def measure(
         train_index, test_index = config.split()
         with _precision("highest"):
             out = logits(one, x, y)
-            row = {"run": run, "step": step}
+            row: dict[str, float] = {"run": run, "step": step}
             loss, right = losses(out, label)[0].cpu().double(), (out.argmax(-1) == label)[0].cpu().double()
             for name, index in (("train", train_index), ("test", test_index)):
                 row |= {f"{name}_loss": loss[index].mean().item(), f"{name}_accuracy": right[index].mean().item()}
