@@ -22,7 +22,7 @@ HOW_TO_GET_IT = "Install it with your system's packages, for instance `apt-get i
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what opens a page as `browser`. With no Chromium, leave it out and say so; under CI, let it fail instead."""
     for item in items:
-        if "page" in getattr(item, "fixturenames", ()):
+        if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
     if CHROMIUM or "CI" in os.environ:
         return
