@@ -61,15 +61,16 @@ def is_prime(p: int) -> bool:
     return p >= 2 and all(p % d for d in range(2, isqrt(p) + 1))
 
 
-def _tensors(*columns: np.ndarray) -> tuple[Tensor, ...]:
-    return tuple(torch.from_numpy(column.astype(np.int64)) for column in columns)
+def _task(name: str, x: np.ndarray, y: np.ndarray, label: np.ndarray, size: int) -> Task:
+    tensors = [torch.from_numpy(column.astype(np.int64)) for column in (x, y, label)]
+    return Task(name, tensors[0], tensors[1], tensors[2], n_symbols=size, n_classes=size)
 
 
 def _modular(name: str, p: int, operation: Callable[[np.ndarray, np.ndarray], np.ndarray], first_y: int = 0) -> Task:
     if p < 2:
         raise ValueError(f"modulus is {p}; it must be an integer of at least 2")
     x, y = (grid.ravel() for grid in np.meshgrid(np.arange(p), np.arange(first_y, p), indexing="ij"))
-    return Task(name, *_tensors(x, y, operation(x, y) % p), n_symbols=p, n_classes=p)
+    return _task(name, x, y, operation(x, y) % p, p)
 
 
 def _inverses(p: int) -> np.ndarray:
@@ -92,7 +93,7 @@ def s5() -> tuple[np.ndarray, np.ndarray]:
 
 def _s5_task(name: str, operation: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]) -> Task:
     x, y = (grid.ravel() for grid in np.meshgrid(np.arange(120), np.arange(120), indexing="ij"))
-    return Task(name, *_tensors(x, y, operation(*s5(), x, y)), n_symbols=120, n_classes=120)
+    return _task(name, x, y, operation(*s5(), x, y), 120)
 
 
 def add(p: int) -> Task:
