@@ -1,56 +1,138 @@
-"""The command line: `grokbook train | sweep | record | rerun`, thin over the package."""
+"""The command line: `grokbook experiments | sweep | record | train | rerun`, thin over the package."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+from grokbook import results
+from grokbook.experiments import EXPERIMENTS, Experiment
+from grokbook.model import ModelConfig
+from grokbook.training import TrainConfig
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+Name = Annotated[str, typer.Argument(help="An experiment; `grokbook experiments` lists them.")]
+Scale = Annotated[str, typer.Option(help="live, small or paper.")]
+RunsDir = Annotated[Path, typer.Option(help="Finished runs and checkpoints; every worker must see this folder.")]
+
+
+def _experiment(name: str) -> Experiment:
+    if name not in EXPERIMENTS:
+        raise typer.BadParameter(f"{name!r} is not an experiment; there are {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]
+
+
+def _runs(name: str, scale: str) -> list[TrainConfig]:
+    try:
+        return _experiment(name).runs(scale)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+@app.command()
+def experiments() -> None:
+    """List the experiments, their figures, scales, and rough cost."""
+    from grokbook.batches import plan, with_starts
+
+    for experiment in EXPERIMENTS.values():
+        typer.echo(f"{experiment.name}: {experiment.figure}. {experiment.description}")
+        for scale in experiment.scales:
+            runs = with_starts(experiment.runs(scale))
+            hours = sum(batch.seconds(batch.configs[0].steps) for batch in plan(runs, "nowhere")) / 3600
+            typer.echo(f"    {scale:6} {len(runs):5} runs, about {hours:.2g} CPU core hours")
 
 
 @app.command()
 def sweep(
-    name: Annotated[str, typer.Argument(help="An experiment, as listed by `grokbook experiments`.")],
-    scale: Annotated[str, typer.Option(help="live, small or paper.")] = "live",
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler; own workers when absent.")] = None,
-    workers: Annotated[int, typer.Option(help="Own worker processes.")] = 2,
-    threads: Annotated[int, typer.Option(help="Torch threads a worker.")] = 1,
-    runs_dir: Annotated[
-        Path, typer.Option(help="Where finished runs and checkpoints are; workers must see it.")
-    ] = Path("runs"),
-    examples: Annotated[int, typer.Option(help="Most train equations in one ensemble; raise it on a GPU.")] = 4096,
+    name: Name,
+    scale: Scale = "live",
+    scheduler: Annotated[str | None, typer.Option(help="A running Dask scheduler's address, tcp://...")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes to start, without --scheduler.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Torch threads a worker.")] = 1,
+    runs_dir: RunsDir = Path("runs"),
+    examples: Annotated[int, typer.Option(min=1, help="Most train equations in one ensemble; raise on a GPU.")] = 4096,
+    checkpoint_seconds: Annotated[float, typer.Option(help="About how much work a lost worker may lose.")] = 30,
 ) -> None:
-    """Run an experiment's runs. Stop it whenever you like: the same command goes on where it was."""
-    import dask
-    from dask.distributed import Client, LocalCluster
+    """Run an experiment. Stop it whenever you like: the same command goes on where it was."""
+    configs = _runs(name, scale)
+    try:
+        from dask.distributed import Client
 
-    from grokbook import sweeps
-    from grokbook.experiments import EXPERIMENTS
+        from grokbook import sweeps
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"{error}; sweeps need Dask: pip install 'grokbook[cluster]'") from error
 
-    configs = EXPERIMENTS[name].runs(scale)
     batches = sweeps.plan(configs, runs_dir, examples)
-    work = sum(sweeps.seconds_per_step(c) * c.steps for b in batches for c in b.configs)
-    typer.echo(
-        f"{name} at scale {scale}: {sum(len(b.configs) for b in batches)} runs left in {len(batches)} batches, "
-        f"about {work / 3600:.2g} core hours"
-    )
-    dask.config.set({"distributed.scheduler.allowed-failures": 1000})
-    if scheduler is None:
-        cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
-        )
-        client = Client(cluster)
-    else:
-        client = Client(scheduler)
-    with client:
-        failed = sweeps.sweep(configs, runs_dir, client, threads, examples=examples)
-    for batch, error in failed.items():
-        typer.echo(f"batch {batch.key} failed: {error!r}", err=True)
-    if scheduler is None:
-        cluster.close()
-    raise typer.Exit(bool(failed))
+    left = sum(batch.seconds(batch.configs[0].steps - batch.step(runs_dir)) for batch in batches)
+    n = sum(len(batch.configs) for batch in batches)
+    typer.echo(f"{name}, {scale}: {n} runs left in {len(batches)} batches, about {left / 3600:.2g} CPU core hours")
+    if not batches:
+        return
+    try:
+        with Client(scheduler) if scheduler else sweeps.local_client(workers) as client:
+            failed = sweeps.sweep(configs, runs_dir, client, threads, examples, checkpoint_seconds)
+    except KeyboardInterrupt:
+        raise SystemExit("stopped; the same command goes on from the last checkpoints") from None
+    for batch, reason in failed.items():
+        typer.echo(f"{len(batch.configs)} runs failed (batch {batch.key}): {reason!r}", err=True)
+    raise typer.Exit(code=1 if failed else 0)
 
 
-@app.callback()
-def main() -> None:
-    """grokbook."""
+@app.command()
+def record(name: Name, scale: Scale = "small", runs_dir: RunsDir = Path("runs")) -> None:
+    """Pack an experiment's finished runs into the package's recorded data."""
+    from grokbook.record import DATA
+    from grokbook.record import record as pack
+
+    _runs(name, scale)
+    provenance = pack(EXPERIMENTS[name], scale, runs_dir)
+    states = ", ".join(f"{count} {state}" for state, count in provenance["runs_by_state"].items())
+    size = (DATA / f"{name}.parquet").stat().st_size
+    typer.echo(f"{name}.parquet: {size / 1e6:.2f} MB; runs: {states}; {provenance['worker_hours']} worker hours")
+
+
+@app.command()
+def train(
+    task: Annotated[str, typer.Argument(help="An operation, such as add.")] = "add",
+    modulus: Annotated[int, typer.Option(help="p")] = 53,
+    train_size: Annotated[int, typer.Option(help="D, in equations")] = 1400,
+    steps: Annotated[int, typer.Option(help="Full-batch updates.")] = 3000,
+    weight_decay: float = 1.0,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+    random_labels: Annotated[bool, typer.Option("--random-labels")] = False,
+    d_model: int = 64,
+    d_head: int = 32,
+    d_mlp: int = 256,
+) -> None:
+    """Train one network and watch it. The defaults grok within half a minute; the paper's widths are 128, 32, 512."""
+    from grokbook.watch import train_and_watch
+
+    model = ModelConfig(d_model, d_head, d_mlp)
+    try:
+        config = TrainConfig(task, modulus, train_size, steps, weight_decay, learning_rate, seed=seed, model=model)
+        train_and_watch(replace(config, random_labels=random_labels))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+@app.command()
+def rerun(
+    name: Name,
+    key: Annotated[str, typer.Argument(help="The run's key, or its beginning.")],
+    steps: Annotated[int | None, typer.Option(help="Only so many steps of it.")] = None,
+) -> None:
+    """Run a recorded run again from its stored configuration and compare the numbers."""
+    from grokbook.record import rerun as run_again
+    from grokbook.watch import compare
+
+    try:
+        config = results.config(name, key)
+        table = pd.concat([results.load(name), results.load_starts(name)])
+        both = run_again(config, table[table["run"] == config.key], steps)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    compare(both)

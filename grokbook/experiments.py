@@ -27,12 +27,13 @@ Scales = Mapping[str, Callable[[], list[TrainConfig]]]
 
 @dataclass(frozen=True)
 class Experiment:
-    """The runs behind one or more figures. `figure` says which of the paper's."""
+    """The runs behind one or more figures of the paper; `keeps_network`: the first run's network is recorded too."""
 
     name: str
     figure: str
     description: str
     scales: Scales
+    keeps_network: bool = False
 
     def runs(self, scale: str) -> list[TrainConfig]:
         """The runs at `scale`, most important first; those they start from are not listed. Raises ValueError."""
@@ -211,6 +212,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             "Figures 1a, 9",
             "Modular addition from scratch on 30% of all pairs.",
             {"live": _grokking_live, "small": _grokking, "paper": lambda: _grokking(seeds=10)},
+            keeps_network=True,
         ),
         Experiment(
             "grokking-medium",

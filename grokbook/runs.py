@@ -75,7 +75,7 @@ def load(folder: str | Path, config: TrainConfig) -> Run:
     history = pd.DataFrame({name: t.numpy() for name, t in columns.items()})
     if "step" in history:
         history = history.astype({"step": "int64"})
-        history = history[["step", *sorted(set(history) - {"step"})]]
+        history = history[["step", *sorted(name for name in columns if name != "step")]]
     params = {name: t for name, t in tensors.items() if not name.startswith("history.")}
     values = {name: json.loads(metadata[name]) for name in ("seconds", "origin", "diverged_at")}
     return Run(config, history, params, **values)

@@ -1,0 +1,129 @@
+"""Recorded data: what the sweeps found, as tables that come with the package, and where each number is from.
+
+`data/NAME.parquet` holds the histories of an experiment's runs, thinned to even spacing in log-time; `data/NAME.json`
+says which runs, made when, by what code and machine, and describes every column.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import fields
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+import pandas as pd
+from safetensors.torch import load as read_tensors
+
+from grokbook.convergence import drift
+from grokbook.model import Params
+from grokbook.runs import Run
+from grokbook.training import TrainConfig
+
+COLUMNS = {
+    "run": "key of the run's configuration (hash)",
+    "task": "name of the operation",
+    "modulus": "p; the S5 tasks ignore it",
+    "train_size": "D: train equations",
+    "steps": "full-batch updates of the whole run",
+    "weight_decay": "decoupled weight decay, per unit of learning rate and step",
+    "learning_rate": "learning rate",
+    "betas": "Adam's decay rates",
+    "seed": "seed of the initialisation, of the train set and of random labels",
+    "random_labels": "whether labels are random",
+    "model": "widths of the network",
+    "precision": "of float32 matrix products, as torch names it",
+    "start": "key of the run whose final network this run continues; empty for a fresh network",
+    "converged": "whether the run was flat over the last factor of four of its steps (module convergence)",
+    "is_start": "whether other runs of the experiment start from this one (dropped by results.load)",
+    "step": "updates done when the row was measured",
+    "train_loss": "mean cross-entropy on the train equations, nats",
+    "test_loss": "mean cross-entropy on all other equations, nats",
+    "train_accuracy": "share of train equations answered right, 0 to 1",
+    "test_accuracy": "share of all other equations answered right, 0 to 1",
+    "mirror_free_accuracy": "the same on test equations x, y whose mirror y, x is not a train equation with that label",
+    "parameter_norm": "L2 norm of all parameters",
+    "correct_logit": "mean over train equations of the correct logit less the mean over classes",
+    "trig_logit": "correct logit of the trigonometric part, the same on every equation (Appendix B)",
+    "mem_logit": "mean over train equations of the rest of the centred correct logit (Appendix B)",
+    "trig_share": "trigonometric part's share of the squared norm of the centred logits, 0 to 1",
+    "trig_test_loss": "test loss of the trigonometric part alone, nats",
+}
+"""Every column a table may have, with its unit."""
+
+
+CONFIG_COLUMNS = tuple(f.name for f in fields(TrainConfig))
+
+
+def load(name: str) -> pd.DataFrame:
+    """The recorded histories of experiment `name`: a row for each run and measured step. Raises ValueError.
+
+    The columns that describe a run (see `COLUMNS`) are repeated on each of its rows.
+    """
+    table = _table(name)
+    return table[~table["is_start"]].drop(columns="is_start").reset_index(drop=True)
+
+
+def load_starts(name: str) -> pd.DataFrame:
+    """The recorded histories of the runs that those of `name` start from; `load`'s column start holds their keys."""
+    table = _table(name)
+    return table[table["is_start"]].drop(columns="is_start").reset_index(drop=True)
+
+
+def final(name: str) -> pd.DataFrame:
+    """The last measured row of each run of experiment `name`."""
+    return last_rows(load(name))
+
+
+def last_rows(history: pd.DataFrame) -> pd.DataFrame:
+    """The row of the last step of each run of a table such as `load` returns, in the runs' order."""
+    return history.loc[history.groupby("run", sort=False, observed=True)["step"].idxmax()].reset_index(drop=True)
+
+
+def provenance(name: str) -> dict:
+    """How the data of experiment `name` came about: each run's configuration, state and cost, versions, machines."""
+    return json.loads(_file(name, "json").read_text())
+
+
+def config(name: str, key: str) -> TrainConfig:
+    """The configuration of one recorded run, by its key or an unambiguous beginning of it. Raises ValueError."""
+    found = [run["config"] for run in provenance(name)["runs"] if run["key"].startswith(key)]
+    if len(found) != 1:
+        raise ValueError(f"key is {key!r}; {len(found)} runs of {name} have a key that begins so, it must be one")
+    return TrainConfig.from_json(json.dumps(found[0]))
+
+
+def network(name: str) -> Params:
+    """The final network [1, ...] of the first run of experiment `name`, for those that keep it. Raises ValueError."""
+    return {
+        weight: tensor[None].float() for weight, tensor in read_tensors(_file(name, "safetensors").read_bytes()).items()
+    }
+
+
+def tidy(runs: Iterable[Run]) -> pd.DataFrame:
+    """One table like `load`'s from runs that are over, every measured step and every column of the configuration."""
+    tables = []
+    for run in runs:
+        if run.history.empty:
+            continue
+        described = {name: getattr(run.config, name) for name in CONFIG_COLUMNS}
+        described |= {"model": str(run.config.model), "betas": str(run.config.betas)}
+        described |= {"start": run.config.start.key if run.config.start else ""}
+        described |= {"run": run.config.key, "converged": run.diverged_at is None and drift(run.history).converged}
+        tables.append(run.history.assign(**described))
+    if not tables:
+        raise ValueError("runs is empty, or no run has a history; at least one is needed")
+    table = pd.concat(tables, ignore_index=True)
+    return table[[name for name in COLUMNS if name in table]]
+
+
+def _table(name: str) -> pd.DataFrame:
+    with _file(name, "parquet").open("rb") as file:
+        return pd.read_parquet(file)
+
+
+def _file(name: str, kind: str) -> Traversable:
+    folder = files("grokbook") / "data"
+    found = folder / f"{name}.{kind}"
+    if not found.is_file():
+        there = sorted(f.name.removesuffix(f".{kind}") for f in folder.iterdir() if f.name.endswith(f".{kind}"))
+        raise ValueError(f"name is {name!r}; recorded are {', '.join(there) or 'none yet'}")
+    return found
