@@ -48,7 +48,7 @@ def test_fits_a_phone_and_turns_dark(page: Page, widget: Locator):
 
 
 def test_still_picture_stands_in_on_paper(page: Page, widget: Locator):
-    still = page.locator("img.gb-still")
+    still = page.locator("img.grokbook-still")
     assert not still.is_visible()
     page.emulate_media(media="print")
     assert still.is_visible() and not widget.is_visible()

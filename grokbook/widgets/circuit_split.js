@@ -134,7 +134,7 @@ function onDarkGround(node) {
 
 function render({ model, el }) {
   const id = `split-${instances++}`;
-  const root = element(el, "div", { class: "gb", role: "group" });
+  const root = element(el, "div", { class: "gb gb-with-still", role: "group" });
   root.setAttribute("aria-label", "Which circuit gets the weight: four sliders and two curves");
   const controls = element(root, "div", { class: "gb-sliders" });
   const inputs = SLIDERS.map((slider) => {
