@@ -87,6 +87,7 @@ def page(browser: Browser, built_book: str) -> Iterator[Page]:
             route.abort()
 
     context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(120_000)  # a busy machine can take long over a page full of mathematics
     page = context.new_page()
     page.route("**/*", only_own)
     page.on("response", lambda answer: faults.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)

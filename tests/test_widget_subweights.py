@@ -177,6 +177,7 @@ def test_switches_are_table_1s_columns(page, built_book):
 
 def test_fits_a_phone_and_answers_touch(browser, built_book):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    context.set_default_timeout(120_000)
     phone = context.new_page()
     phone.goto(f"{built_book}/05-three-ingredients.html")
     explorer = phone.locator(".gb")
