@@ -56,8 +56,9 @@ def sweep(
     examples: Annotated[int, typer.Option(min=1, help="Most train equations in one ensemble; raise on a GPU.")] = 4096,
     checkpoint_seconds: Annotated[float, typer.Option(help="About how much work a lost worker may lose.")] = 30,
 ) -> None:
-    """Run an experiment. Stop it whenever you like: the same command goes on where it was."""
-    configs = _runs(name, scale)
+    """Run what is not yet recorded of an experiment. Stop it whenever you like: the same command goes on from there."""
+    recorded = results.recorded(name)
+    configs = [config for config in _runs(name, scale) if config.key not in recorded]
     try:
         from dask.distributed import Client
 
@@ -84,13 +85,12 @@ def sweep(
 @app.command()
 def record(name: Name, scale: Scale = "small", runs_dir: RunsDir = Path("runs")) -> None:
     """Pack an experiment's finished runs into the package's recorded data."""
-    from grokbook.record import DATA
-    from grokbook.record import record as pack
+    from grokbook import record as recording
 
     _runs(name, scale)
-    provenance = pack(EXPERIMENTS[name], scale, runs_dir)
+    provenance = recording.record(EXPERIMENTS[name], scale, runs_dir, recording.DATA)
     states = ", ".join(f"{count} {state}" for state, count in provenance["runs_by_state"].items())
-    size = (DATA / f"{name}.parquet").stat().st_size
+    size = (recording.DATA / f"{name}.parquet").stat().st_size
     typer.echo(f"{name}.parquet: {size / 1e6:.2f} MB; runs: {states}; {provenance['worker_hours']} worker hours")
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,16 +20,17 @@ from safetensors.torch import save_file
 from grokbook import convergence, runs
 from grokbook.batches import run_here, with_starts
 from grokbook.experiments import Experiment, metrics
-from grokbook.results import COLUMNS, CONFIG_COLUMNS, tidy
+from grokbook.results import COLUMNS, CONFIG_COLUMNS, described_by, tidy
 from grokbook.training import TrainConfig, train
 
 DATA = Path(__file__).parent / "data"
 NUMBERS = 300_000  # measured values in one table: about a megabyte
 
 
-def record(experiment: Experiment, scale: str, folder: str | Path, data: str | Path = DATA) -> dict:
-    """Write NAME.parquet and NAME.json (and NAME.safetensors) from the finished runs in `folder`.
+def record(experiment: Experiment, scale: str, folder: str | Path, data: str | Path) -> dict:
+    """Write NAME.parquet and NAME.json (and NAME.safetensors) to `data` from the finished runs in `folder`.
 
+    Runs recorded before whose files are no longer in `folder` are kept, so that a sweep can be finished elsewhere.
     Returns the provenance written. Raises ValueError when no run has finished.
     """
     wanted = experiment.runs(scale)
@@ -36,8 +38,10 @@ def record(experiment: Experiment, scale: str, folder: str | Path, data: str | P
     finished = [runs.load(folder, c) for c in everything if runs.path(folder, c).exists()]
     if not finished:
         raise ValueError(f"folder is {folder}; it holds no finished run of {experiment.name} at scale {scale}")
-    table = thin(tidy(finished), len(finished))
+    kept = earlier(experiment.name, Path(data), {c.key for c in everything} - {run.config.key for run in finished})
+    table = thin(tidy(finished), len(finished) + len(kept.states))
     table["is_start"] = ~table["run"].isin([c.key for c in wanted])
+    table = pd.concat([kept.table, table], ignore_index=True)
     constant = [n for n in CONFIG_COLUMNS if n in table and table[n].nunique() == 1 and n not in ("train_size", "seed")]
     table = table[[name for name in COLUMNS if name in table and name not in constant]]
     data = Path(data)
@@ -45,9 +49,33 @@ def record(experiment: Experiment, scale: str, folder: str | Path, data: str | P
     _write(table, data / f"{experiment.name}.parquet")
     if experiment.keeps_network and runs.path(folder, wanted[0]).exists():
         save_file(runs.load(folder, wanted[0]).params, data / f"{experiment.name}.safetensors")
-    provenance = describe(experiment, scale, everything, finished, table)
+    provenance = describe(experiment, scale, everything, finished, kept, table)
     (data / f"{experiment.name}.json").write_text(json.dumps(provenance, indent=1) + "\n")
     return provenance
+
+
+class Earlier(NamedTuple):
+    """What was recorded before: rows with every configuration column, and states with their origin written out."""
+
+    table: pd.DataFrame
+    states: dict[str, dict]
+
+
+def earlier(name: str, data: Path, keys: set[str]) -> Earlier:
+    """The runs of `keys` in the table and provenance that `data` holds of experiment `name`; empty when none."""
+    if not (data / f"{name}.json").exists():
+        return Earlier(pd.DataFrame(), {})
+    provenance = json.loads((data / f"{name}.json").read_text())
+    states = {s["key"]: s for s in provenance["runs"] if s["key"] in keys and s["state"] != "missing"}
+    table = pd.read_parquet(data / f"{name}.parquet")
+    table = table[table["run"].isin(states)].astype({"run": str})
+    for state in states.values():
+        state["origin"] = provenance["origins"][state["origin"]]
+        described = described_by(TrainConfig.from_json(json.dumps(state["config"])))
+        for column in set(described) - set(table):
+            table[column] = None
+        table.loc[table["run"] == state["key"], list(described)] = list(described.values())
+    return Earlier(table, states)
 
 
 def thin(table: pd.DataFrame, n_runs: int, numbers: int = NUMBERS) -> pd.DataFrame:
@@ -62,16 +90,24 @@ def thin(table: pd.DataFrame, n_runs: int, numbers: int = NUMBERS) -> pd.DataFra
 
 
 def describe(
-    experiment: Experiment, scale: str, wanted: list[TrainConfig], finished: list[runs.Run], table: pd.DataFrame
+    experiment: Experiment,
+    scale: str,
+    wanted: list[TrainConfig],
+    finished: list[runs.Run],
+    kept: Earlier,
+    table: pd.DataFrame,
 ) -> dict:
     """The provenance of a table: totals, columns, origins, and each run's configuration, state and cost."""
     done = {run.config: run for run in finished}
     origins = [{name: value for name, value in run.origin.items() if name != "date"} for run in finished]
+    origins += [state["origin"] for state in kept.states.values()]
     kinds = list({json.dumps(o, sort_keys=True): o for o in origins}.values())
     states: list[dict] = []
     for config in wanted:
         state: dict = {"key": config.key, "state": "missing", "config": asdict(config)}
-        if config in done:
+        if config.key in kept.states:
+            state = kept.states[config.key] | {"origin": kinds.index(kept.states[config.key]["origin"])}
+        elif config in done:
             run = done[config]
             state |= {"seconds": round(run.seconds, 1), "date": run.origin["date"]}
             state["origin"] = kinds.index({name: value for name, value in run.origin.items() if name != "date"})
@@ -84,8 +120,9 @@ def describe(
                     name: float(f"{value:.3g}") for name, value in moved._asdict().items() if value == value
                 }
         states.append(state)
-    seconds = sum(run.seconds for run in finished)
-    steps = sum(run.config.steps for run in finished if run.diverged_at is None)
+    over = [state for state in states if state["state"] != "missing"]
+    seconds = sum(state["seconds"] for state in over)
+    steps = sum(state["config"]["steps"] for state in over if state["state"] != "diverged")
     return {
         "experiment": experiment.name,
         "figure": experiment.figure,
@@ -117,7 +154,7 @@ def rerun(config: TrainConfig, recorded: pd.DataFrame, steps: int | None = None)
         start = {name: weight[None] for name, weight in run_here([config.start])[0].params.items()}
     short = replace(config, steps=steps)
     again = train([short], start=start, log_steps=rows["step"].tolist(), metrics=metrics(config)).history
-    measured = [name for name in again if name in rows and name != "step"]
+    measured = [name for name in again if name in rows and name not in ("run", "step")]
     both = rows.melt("step", measured, "column", "recorded").merge(again.melt("step", measured, "column", "rerun"))
     return both.astype({"recorded": "float64"})
 

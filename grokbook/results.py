@@ -104,15 +104,27 @@ def tidy(runs: Iterable[Run]) -> pd.DataFrame:
     for run in runs:
         if run.history.empty:
             continue
-        described = {name: getattr(run.config, name) for name in CONFIG_COLUMNS}
-        described |= {"model": str(run.config.model), "betas": str(run.config.betas)}
-        described |= {"start": run.config.start.key if run.config.start else ""}
-        described |= {"run": run.config.key, "converged": run.diverged_at is None and drift(run.history).converged}
-        tables.append(run.history.assign(**described))
+        converged = run.diverged_at is None and drift(run.history).converged
+        tables.append(run.history.assign(**described_by(run.config), run=run.config.key, converged=converged))
     if not tables:
         raise ValueError("runs is empty, or no run has a history; at least one is needed")
     table = pd.concat(tables, ignore_index=True)
     return table[[name for name in COLUMNS if name in table]]
+
+
+def described_by(config: TrainConfig) -> dict:
+    """A run's configuration as a table's columns have it."""
+    described = {name: getattr(config, name) for name in CONFIG_COLUMNS}
+    described |= {"model": str(config.model), "betas": str(config.betas)}
+    return described | {"start": config.start.key if config.start else ""}
+
+
+def recorded(name: str) -> set[str]:
+    """The keys of the runs that experiment `name` has on record; empty when it has none."""
+    try:
+        return {run["key"] for run in provenance(name)["runs"] if run["state"] != "missing"}
+    except ValueError:
+        return set()
 
 
 def _table(name: str) -> pd.DataFrame:
