@@ -155,7 +155,7 @@ def _ungrokking_113_decay() -> list[TrainConfig]:
 
 def _ungrokking_paper() -> list[TrainConfig]:
     long = grid(TrainConfig("add", 113, 390, 1_000_000), geometric(390, 1494, 7), [1.0], range(10))
-    wide = grid(TrainConfig("add", 113, 390, 100_000), geometric(300, 12769, 16), [*DECAYS, 0.1], range(3))
+    wide = grid(TrainConfig("add", 113, 390, 100_000), geometric(300, 12_000, 16), [*DECAYS, 0.1], range(3))
     return from_full(long + wide, steps=20_000)
 
 

@@ -1,0 +1,83 @@
+from dataclasses import replace
+
+import pytest
+
+from grokbook.batches import with_starts
+from grokbook.experiments import EXPERIMENTS, SCALES, log_steps, metrics
+from grokbook.model import ModelConfig
+from grokbook.tasks import make_task
+from grokbook.training import TrainConfig, check_alike
+
+ALL = [(name, scale) for name, experiment in EXPERIMENTS.items() for scale in SCALES if scale in experiment.scales]
+
+
+@pytest.mark.parametrize(("name", "scale"), ALL)
+def test_runs_are_distinct_and_their_starts_are_complete(name: str, scale: str) -> None:
+    configs = EXPERIMENTS[name].runs(scale)
+    assert len({config.key for config in configs}) == len(configs) > 0
+    assert TrainConfig.from_json(configs[-1].to_json()) == configs[-1]
+    equations = {task: len(make_task(task, configs[0].modulus)) for task in {config.task for config in configs}}
+    for config in configs:
+        if config.start is not None:
+            assert config.start.train_size == equations[config.task] > config.train_size
+            assert all(getattr(config.start, name) == getattr(config, name) for name in ("seed", "model", "task"))
+
+
+def test_recorded_scale_covers_what_the_figures_need() -> None:
+    def seen(name: str, field: str) -> set:
+        return {getattr(config, field) for config in EXPERIMENTS[name].runs("small")}
+
+    assert seen("memorisation-113", "train_size") == {500, 1000, 2000, 4000, 8000}
+    assert seen("generalisation-113", "train_size") == {4000, 5500, 7000, 8500}
+    for name, seeds in (("memorisation", 5), ("generalisation", 5), ("memorisation-113", 2), ("generalisation-113", 2)):
+        assert len(seen(name, "weight_decay")) >= 4
+        assert len(seen(name, "seed")) >= seeds
+    assert seen("ungrokking", "weight_decay") == {0.1, 0.5, 1.0, 1.5, 2.0}
+    assert len(seen("ungrokking", "train_size")) >= 10
+    assert (min(seen("ungrokking-113", "train_size")), max(seen("ungrokking-113", "train_size"))) == (390, 1494)
+    assert len(seen("other-tasks", "task") | seen("other-tasks-s5", "task")) == 9
+    assert len(seen("semi-grokking", "seed")) >= 10
+
+
+def test_one_start_is_shared_by_all_weight_decays() -> None:
+    configs = EXPERIMENTS["ungrokking"].runs("small")
+    starts = set(with_starts(configs)) - set(configs)
+    assert len(starts) == len({config.seed for config in configs})
+    assert {start.weight_decay for start in starts} == {1.0}
+
+
+def test_small_runs_of_appendix_a_use_its_model() -> None:
+    for name in EXPERIMENTS:
+        if name.endswith("-113"):
+            for config in EXPERIMENTS[name].runs("small"):
+                assert (config.modulus, config.model) == (113, ModelConfig(128, 32, 512))
+
+
+def test_paper_semi_grokking_sizes_leave_out_figure_6s() -> None:
+    sizes = {config.train_size for config in EXPERIMENTS["semi-grokking"].runs("paper")}
+    assert len(sizes) == 20
+    assert {1500, 2050} < sizes
+    assert 1532 not in sizes
+
+
+def test_trig_columns_exactly_where_the_projection_exists() -> None:
+    config = TrainConfig("add", 7, 20, 10)
+    assert metrics(config)
+    assert not metrics(replace(config, random_labels=True))
+    assert not metrics(replace(config, modulus=8))
+    assert not metrics(replace(config, task="subtract"))
+
+
+def test_log_steps_hold_both_ends_and_are_dense_enough_to_judge_convergence() -> None:
+    steps = log_steps(TrainConfig("add", 7, 20, 10_000))
+    assert (steps[0], steps[-1]) == (0, 10_000)
+    assert sum(2500 <= step < 5000 for step in steps) >= 8
+
+
+def test_unknown_scale_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="scale is 'huge'; grokking has live, small, paper"):
+        EXPERIMENTS["grokking"].runs("huge")
+
+
+def test_a_config_may_share_an_ensemble_with_its_other_seeds() -> None:
+    check_alike([c for c in EXPERIMENTS["grokking"].runs("small")])

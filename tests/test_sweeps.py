@@ -1,0 +1,115 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny
+import torch
+
+from grokbook import runs
+from grokbook.batches import interrupted, plan, run_here, with_starts
+
+COMMAND = [sys.executable, str(Path(__file__).parent / "tiny.py"), "sweep", "tiny"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a sweep that nothing disturbed, run in this process."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    run_here(tiny.runs(), folder)
+    torch.set_num_threads(threads)
+    return folder
+
+
+def until(condition: Callable[[], object], seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def workers(command: subprocess.Popen) -> list[psutil.Process]:
+    return [child for child in psutil.Process(command.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+
+
+def steps(folder: Path) -> int:
+    """Steps in checkpoints now."""
+    return sum(batch.step(folder) for batch in interrupted(folder))
+
+
+def finished(folder: Path) -> dict[str, int]:
+    """Name and time of writing of every finished run."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("[!.]*.safetensors")}
+
+
+def assert_equal(one: Path, other: Path) -> None:
+    """The same runs, histories and networks, bit for bit."""
+    assert finished(one).keys() == finished(other).keys()
+    for config in with_starts(tiny.runs()):
+        a, b = runs.load(one, config), runs.load(other, config)
+        assert a.history.equals(b.history)
+        assert a.params.keys() == b.params.keys()
+        assert all(torch.equal(a.params[name], b.params[name]) for name in a.params)
+
+
+def test_killed_worker_and_killed_command_lose_and_repeat_nothing(undisturbed: Path, tmp_path: Path) -> None:
+    folder, journal = tmp_path / "runs", tmp_path / "journal"
+    options = ["--runs-dir", str(folder), "--checkpoint-seconds", "0.1"]
+    environment = os.environ | {"JOURNAL": str(journal)}
+    command = subprocess.Popen(COMMAND + options, env=environment)
+    until(lambda: finished(folder) and steps(folder))
+    victim = workers(command)[0]
+    victim.kill()
+    until(lambda: not victim.is_running())
+    before = len(finished(folder))
+    until(lambda: len(finished(folder)) > before and steps(folder))
+    orphans = workers(command)
+    os.kill(command.pid, signal.SIGKILL)
+    command.wait()
+    psutil.wait_procs(orphans, timeout=60)
+    assert not any(orphan.is_running() for orphan in orphans)
+
+    kept = finished(folder)
+    assert 0 < len(kept) < len(with_starts(tiny.runs())), "killed too late to test anything"
+    assert interrupted(folder)
+    subprocess.run(COMMAND + options, env=environment, check=True)
+
+    assert_equal(folder, undisturbed)
+    assert {name: time for name, time in finished(folder).items() if name in kept} == kept
+    assert not list((folder / "checkpoints").iterdir())
+    ended = [line.split() for line in journal.read_text().splitlines()]
+    assert len({key for key, _ in ended}) == len(ended), "a batch was trained to its end twice"
+    assert any(int(step) > 0 for _, step in ended), "nothing was resumed"
+
+
+def test_sweep_on_a_scheduler_started_separately(undisturbed: Path, tmp_path: Path) -> None:
+    address, dask = tmp_path / "scheduler.json", [sys.executable, "-m", "dask"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    serve = ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(address)]
+    scheduler = subprocess.Popen([*dask, *serve], **quiet)
+    try:
+        until(address.exists)
+        join = ["worker", "--scheduler-file", str(address), "--nthreads", "1", "--no-dashboard"]
+        worker = subprocess.Popen([*dask, *join, "--local-directory", str(tmp_path)], **quiet)
+        try:
+            where = json.loads(address.read_text())["address"]
+            subprocess.run([*COMMAND, "--scheduler", where, "--runs-dir", str(tmp_path / "runs")], check=True)
+        finally:
+            worker.terminate()
+            worker.wait()
+    finally:
+        scheduler.terminate()
+        scheduler.wait()
+    assert_equal(tmp_path / "runs", undisturbed)
+
+
+def test_a_finished_sweep_has_nothing_left(undisturbed: Path) -> None:
+    assert plan(tiny.runs(), undisturbed) == []
