@@ -102,7 +102,12 @@ class Gradient:
 
 
 def _outer(a: Float[Tensor, "run example i"], b: Float[Tensor, "run example j"]) -> Float[Tensor, "run i j"]:
-    """Each run's sum over examples of a's row times b's. A lone run is unbatched: torch then copies no transpose."""
+    """Each run's sum over examples of a's row times b's.
+
+    Transposing the narrower factor is faster, and a lone run is unbatched, as torch then copies no transpose.
+    """
+    if b.shape[2] < a.shape[2]:
+        return _outer(b, a).mT
     return (a[0].T @ b[0]).unsqueeze(0) if len(a) == 1 else a.mT @ b
 
 
