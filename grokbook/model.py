@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import embedding_bag, pad
 
 from grokbook.tasks import Task
 
@@ -106,10 +106,9 @@ def logits(
     s = shared(params)
     runs, _, width = s.table.shape
     sums = embedding_bag(bags(x, y, s.table.shape[1] // 2), s.table.reshape(-1, width), mode="sum")
-    sums = sums.view(runs, -1, width) + s.constant
-    attended = attend(sums, heads=params["W_Q"].shape[1])
-    hidden = torch.relu(torch.baddbmm(s.bias_in, attended, s.into_mlp))
-    return torch.baddbmm(torch.baddbmm(s.bias_out, attended, s.past_mlp), hidden, s.out_of_mlp)
+    attended = attend(sums.view(runs, -1, width) + s.constant, heads=params["W_Q"].shape[1])
+    hidden = torch.relu(attended @ s.into_mlp)
+    return attended @ s.past_mlp + hidden @ s.out_of_mlp
 
 
 class Shared(NamedTuple):
@@ -117,11 +116,9 @@ class Shared(NamedTuple):
 
     table: Float[Tensor, "run 2n h*e+h"]  # rows A, a of every x, then B, b of every y
     constant: Float[Tensor, "run 1 h*e+h"]  # the same sums for the tokens ∘ and =
-    into_mlp: Float[Tensor, "run h*e m"]  # W_O W_in
-    past_mlp: Float[Tensor, "run h*e class"]  # W_O W_U
+    into_mlp: Float[Tensor, "run h*e+h m"]  # W_O W_in, and below it a row for what does not depend on the example
+    past_mlp: Float[Tensor, "run h*e+h class"]  # W_O W_U, likewise
     out_of_mlp: Float[Tensor, "run m class"]  # W_out W_U
-    bias_in: Float[Tensor, "run 1 m"]  # b_in and what the residual stream at "=" adds to it
-    bias_out: Float[Tensor, "run 1 class"]
 
 
 def shared(params: Params) -> Shared:
@@ -140,14 +137,16 @@ def shared(params: Params) -> Shared:
     values = (rows @ W_V).view(runs, -1, heads, e) * weights.unsqueeze(-1)
     table = torch.cat([values.flatten(2), weights], dim=2)
     W_O = p["W_O"].reshape(runs, heads * e, d)
+    # The residual stream at "=" and the biases are the same for all examples. They go into one of the last h rows,
+    # which meet the ones that `attend` leaves in the last h columns.
+    bias_in = last @ p["W_in"] + p["b_in"].unsqueeze(1)
+    bias_out = (last + p["b_out"].unsqueeze(1)) @ p["W_U"]
     return Shared(
         table=table[:, : 2 * n],
         constant=table[:, 2 * n :].sum(dim=1, keepdim=True),
-        into_mlp=W_O @ p["W_in"],
-        past_mlp=W_O @ p["W_U"],
+        into_mlp=torch.cat([W_O @ p["W_in"], pad(bias_in, (0, 0, 0, heads - 1))], dim=1),
+        past_mlp=torch.cat([W_O @ p["W_U"], pad(bias_out, (0, 0, 0, heads - 1))], dim=1),
         out_of_mlp=p["W_out"] @ p["W_U"],
-        bias_in=last @ p["W_in"] + p["b_in"].unsqueeze(1),
-        bias_out=(last + p["b_out"].unsqueeze(1)) @ p["W_U"],
     )
 
 
@@ -157,7 +156,8 @@ def bags(x: Int[Tensor, "run example"], y: Int[Tensor, "run example"], n: int) -
     return torch.stack([first + x, first + n + y], dim=-1).reshape(-1, 2)
 
 
-def attend(sums: Float[Tensor, "run example h*e+h"], heads: int) -> Float[Tensor, "run example h*e"]:
-    """Divide each head's weighted sum of values by its sum of weights: the softmax average."""
+def attend(sums: Float[Tensor, "run example h*e+h"], heads: int) -> Float[Tensor, "run example h*e+h"]:
+    """Divide each head's weighted sum of values by its sum of weights: the softmax average; then ones, a head each."""
     values, weights = sums[..., :-heads], sums[..., -heads:]
-    return (values.unflatten(2, (heads, -1)) / weights.unsqueeze(-1)).flatten(2)
+    average = (values.unflatten(2, (heads, -1)) / weights.unsqueeze(-1)).flatten(2)
+    return torch.cat([average, torch.ones_like(weights)], dim=2)

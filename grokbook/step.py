@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag, softplus
 
-from grokbook.model import Params, attend, bags, shared
+from grokbook.model import Params, bags, shared
 
 
 def losses(
@@ -59,7 +59,6 @@ class Gradient:
         self.hidden, self.d_hidden = empty(runs, examples, m), empty(runs, examples, m)
         self.logits = empty(runs, examples, classes)
         self.d_sums = empty(runs, examples, heads * width + heads)
-        self.d_attended, self.d_weights = empty(runs, examples, heads * width), empty(runs, examples, heads)
 
     def __call__(self, params: Params) -> None:
         """Write the gradient into `.grad` of every parameter, which must be leaves that require it."""
@@ -67,37 +66,32 @@ class Gradient:
         torch.autograd.backward(s, self.backward(*(t.detach() for t in s)))
 
     @torch.no_grad()
-    def backward(self, table, constant, into_mlp, past_mlp, out_of_mlp, bias_in, bias_out) -> tuple[Tensor, ...]:
+    def backward(self, table, constant, into_mlp, past_mlp, out_of_mlp) -> tuple[Tensor, ...]:
         """Forward and backward through everything that depends on an example; the gradient of each field of Shared."""
         runs, rows, width = table.shape
-        # Forward.
-        sums = embedding_bag(self.bags, table.reshape(-1, width), mode="sum").view(runs, -1, width).add_(constant)
-        attended = attend(sums, self.heads)
-        torch.baddbmm(bias_in, attended, into_mlp, out=self.hidden).relu_()
-        torch.baddbmm(bias_out, attended, past_mlp, out=self.logits).baddbmm_(self.hidden, out_of_mlp)
+        values, weights, per_head = slice(0, -self.heads), slice(-self.heads, None), (self.heads, -1)
+        # Forward. As in `model.attend`, the sums become averages of values, with ones in place of the weights.
+        attended = embedding_bag(self.bags, table.reshape(-1, width), mode="sum").view(runs, -1, width).add_(constant)
+        total = attended[..., weights].unsqueeze(-1).clone()
+        attended[..., values].unflatten(2, per_head).div_(total)
+        attended[..., weights] = 1
+        torch.bmm(attended, into_mlp, out=self.hidden).relu_()
+        torch.bmm(attended, past_mlp, out=self.logits).baddbmm_(self.hidden, out_of_mlp)
         # Backward.
         d_logits = losses_gradient_(self.logits, self.label, self.weight)
         torch.bmm(d_logits, out_of_mlp.mT, out=self.d_hidden)
         torch.ops.aten.threshold_backward.grad_input(self.d_hidden, self.hidden, 0, grad_input=self.d_hidden)
-        torch.bmm(d_logits, past_mlp.mT, out=self.d_attended).baddbmm_(self.d_hidden, into_mlp.mT)
-        # attended = values / weights, head by head.
-        per_head = (self.heads, -1)
-        torch.sum((self.d_attended * attended).unflatten(2, per_head), dim=-1, out=self.d_weights)
-        weights = sums[..., -self.heads :]
-        self.d_sums[..., -self.heads :] = self.d_weights.div_(weights).neg_()
-        torch.div(
-            self.d_attended.unflatten(2, per_head), weights.unsqueeze(-1), out=self.d_attended.unflatten(2, per_head)
-        )
-        self.d_sums[..., : -self.heads] = self.d_attended
-        d_table = (self.scatter @ self.d_sums.view(-1, width)).view(runs, rows, width)
+        d_sums = torch.bmm(d_logits, past_mlp.mT, out=self.d_sums).baddbmm_(self.d_hidden, into_mlp.mT)
+        d_into_mlp, d_past_mlp = _outer(attended, self.d_hidden), _outer(attended, d_logits)
+        # average = values / total, head by head.
+        d_values = d_sums[..., values].unflatten(2, per_head).div_(total)
+        d_sums[..., weights] = -(d_values * attended[..., values].unflatten(2, per_head)).sum(dim=-1)
         return (
-            d_table,
-            self.d_sums.sum(dim=1, keepdim=True),
-            _outer(attended, self.d_hidden),
-            _outer(attended, d_logits),
+            (self.scatter @ d_sums.view(-1, width)).view(runs, rows, width),
+            d_sums.sum(dim=1, keepdim=True),
+            d_into_mlp,
+            d_past_mlp,
             _outer(self.hidden, d_logits),
-            self.d_hidden.sum(dim=1, keepdim=True),
-            d_logits.sum(dim=1, keepdim=True),
         )
 
 
