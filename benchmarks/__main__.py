@@ -34,8 +34,7 @@ def main(rounds: int = 20, to_generalise: bool = True) -> None:
         print(f"{runs:<40}{value:12.3f}{value / per_run[1]:9.2f}")
     if to_generalise:
         for precision in ("highest", "medium"):
-            steps, seconds = transformer.time_to_generalise(precision)
-            print(f"\n99% test accuracy at p = 113, D = 3831, {precision}: {steps} steps, {seconds:.0f} s")
+            print(f"\n99% test accuracy at p = 113, D = 3831, {precision}: {transformer.time_to_generalise(precision)}")
 
 
 if __name__ == "__main__":

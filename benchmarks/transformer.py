@@ -128,8 +128,8 @@ def ensembles(rounds: int) -> dict[int, float]:
     return {int(n): ms / int(n) for n, ms in interleaved(steps, rounds).items()}
 
 
-def time_to_generalise(precision: str, target: float = 0.99, steps: int = 8000) -> tuple[int, float]:
-    """Steps and seconds until test accuracy first reaches `target` at p = 113, D = 3831, measured every 100 steps."""
+def time_to_generalise(precision: str, target: float = 0.99, steps: int = 6000) -> str:
+    """When test accuracy first reaches `target` at p = 113, D = 3831, seed 0: steps and seconds, measured every 100."""
     before = time.perf_counter()
 
     def clock(params, task, train_index) -> dict[str, float]:
@@ -139,7 +139,5 @@ def time_to_generalise(precision: str, target: float = 0.99, steps: int = 8000) 
     history = train([config], log_steps=range(0, steps + 1, 100), metrics=[clock]).history
     there = history[history.test_accuracy >= target]
     if there.empty:
-        raise RuntimeError(
-            f"test accuracy was below {target} for {steps} steps; it ended at {history.test_accuracy.iloc[-1]}"
-        )
-    return int(there.step.iloc[0]), float(there.seconds.iloc[0])
+        return f"not within {steps} steps"
+    return f"{there.step.iloc[0]} steps, {there.seconds.iloc[0]:.0f} s"
