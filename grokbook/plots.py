@@ -147,7 +147,7 @@ def draw_runs(axes: Axes, history: pd.DataFrame, column: str, role: str, **optio
     shown = history[history["step"] > 0]
     several = shown["run"].nunique() > 1
     weight = {"linewidth": 1.0, "alpha": 0.8} if several else {}
-    for _, run in shown.groupby("run"):
+    for _, run in shown.groupby("run", observed=True):
         axes.plot(run["step"].to_numpy(), run[column].to_numpy(), color=COLOURS[role], **(weight | options))
 
 
