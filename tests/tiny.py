@@ -12,17 +12,14 @@ from grokbook.experiments import EXPERIMENTS, Experiment
 from grokbook.model import ModelConfig
 from grokbook.training import TrainConfig, train
 
+STEPS = 600
+
 
 def runs() -> list[TrainConfig]:
     base = TrainConfig("add", 7, 49, 200, model=ModelConfig(8, 4, 16))
     starts = [replace(base, seed=seed) for seed in (0, 1)]
-    sizes, decays = (15, 20, 25, 30), (0.5, 1.0)
-    return [
-        replace(start, train_size=size, weight_decay=decay, steps=800, start=start)
-        for start in starts
-        for size in sizes
-        for decay in decays
-    ]
+    sizes = (15, 20, 25, 30)
+    return [replace(start, train_size=size, steps=STEPS, start=start) for start in starts for size in sizes]
 
 
 def train_and_note(configs, **options):
