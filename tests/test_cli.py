@@ -55,4 +55,4 @@ def test_record_and_rerun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "tiny.parquet" in result.output
     again = run(app, ["rerun", "tiny", RUN.key[:6], "--steps", "30"], env={"COLUMNS": "300"})
     assert again.exit_code == 0, again.output
-    assert "agree to 1% of each column's range at every recorded step" in again.output
+    assert again.output.rstrip().endswith("at every recorded step.")
