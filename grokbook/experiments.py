@@ -131,8 +131,8 @@ def _generalisation_paper() -> list[TrainConfig]:
 
 
 def _ungrokking_live() -> list[TrainConfig]:
-    base = TrainConfig("add", 31, 100, 3000, model=NARROW)
-    return from_full(grid(base, [60, 100, 150, 210, 300, 430], [1.0, 0.5, 2.0], [0]), steps=3000)
+    base = TrainConfig("add", 31, 100, 2500, model=NARROW)
+    return from_full(grid(base, [60, 100, 160, 260, 430], [1.0, 0.5, 2.0], [0]), steps=3000)
 
 
 def _ungrokking_small() -> list[TrainConfig]:
