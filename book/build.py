@@ -36,7 +36,7 @@ BOOK = ROOT / "book"
 BUILD = ROOT / "_build"
 SCALES = ("live", "small", "paper")
 WIDGET = "application/vnd.jupyter.widget-view+json"
-PROGRESS_BAR = re.compile(r"\d+%\|.*it/s|\d+it \[|s/it")  # as tqdm writes itself out in plain text
+PROGRESS_BAR = re.compile(r"\d+%\|.*/s|\d+it \[|s/(it|step)")  # as tqdm writes itself out in plain text
 
 
 def toc_files(node: object) -> list[str]:

@@ -102,7 +102,7 @@ def training_curves(
     unknown = [name for name in quantities if name not in QUANTITIES]
     if unknown or not quantities:
         raise ValueError(f"quantities is {list(quantities)}; it must name some of {', '.join(QUANTITIES)}")
-    size = (5.6, 1.9 * len(quantities) + 0.5)
+    size = (5.0, 1.8 * len(quantities) + 0.5)
     figure, rows = plt.subplots(len(quantities), sharex=True, squeeze=False, figsize=size)
     for axes, name in zip(rows[:, 0], quantities, strict=True):
         draw_quantity(axes, history, QUANTITIES[name], x_scale)
@@ -117,7 +117,7 @@ def loss_and_accuracy(histories: Mapping[str, pd.DataFrame], x_scale: str = "log
     """
     if not histories:
         raise ValueError("histories is empty; at least one is needed")
-    size = (6.4, 2.4 * len(histories) + 0.3)
+    size = (5.4, 2.3 * len(histories) + 0.3)
     figure, rows = plt.subplots(len(histories), 2, squeeze=False, figsize=size)
     for (left, right), (title, history) in zip(rows, histories.items(), strict=True):
         draw_quantity(left, history, QUANTITIES["loss"], x_scale)
