@@ -136,9 +136,9 @@ def _ungrokking_live() -> list[TrainConfig]:
 
 
 def _ungrokking_small() -> list[TrainConfig]:
-    base = TrainConfig("add", 53, 100, 30_000, model=NARROW)
-    runs = grid(base, geometric(100, 1100, 12), DECAYS, range(3))
-    return from_full(runs + slower(runs, 0.1, 100_000), steps=10_000)
+    base = TrainConfig("add", 53, 120, 20_000, model=NARROW)
+    runs = grid(base, geometric(120, 900, 10), DECAYS, range(3))
+    return from_full(runs + slower(runs, 0.1, 60_000), steps=6000)
 
 
 def _ungrokking_113() -> list[TrainConfig]:
