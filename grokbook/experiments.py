@@ -2,7 +2,7 @@
 
 live: seconds to two minutes on two CPU cores, in the chapter; the modulus is 53 or 31.
 small: what the repository records; hours on two cores. An experiment whose name ends in -113 uses Appendix A's model at
-the paper's modulus, the others a narrower one at modulus 53 or 31.
+the paper's modulus, the others a narrower one at modulus 53, 31 or 23.
 paper: as Varma et al. 2023 describe the figure, for a GPU or a cluster.
 
 Runs are listed most important first; a sweep takes them roughly in that order. What is measured, and when, is a
@@ -21,7 +21,9 @@ from grokbook.training import Metric, TrainConfig, log_spaced
 
 SCALES = ("live", "small", "paper")
 NARROW = ModelConfig(d_model=64, d_head=32, d_mlp=256)
+TINY = ModelConfig(d_model=32, d_head=16, d_mlp=128)
 DECAYS = (1.0, 0.5, 1.5, 2.0)
+P1_DECAYS = (1.0, 0.5, 2.0, 3.0)
 Scales = Mapping[str, Callable[[], list[TrainConfig]]]
 
 
@@ -93,9 +95,8 @@ def _memorisation_live() -> list[TrainConfig]:
 
 
 def _memorisation_small() -> list[TrainConfig]:
-    base = TrainConfig("add", 53, 150, 20_000, random_labels=True, model=NARROW)
-    runs = grid(base, [150, 250, 400, 650, 1000, 1600, 2400], [1.0, 0.6, 1.5, 2.0], range(5))
-    return runs + slower(runs, 0.3, 40_000)
+    base = TrainConfig("add", 53, 150, 8000, random_labels=True, model=NARROW)
+    return grid(base, geometric(150, 2400, 5), P1_DECAYS, range(5))
 
 
 def _memorisation_113(seeds: int = 2) -> list[TrainConfig]:
@@ -114,9 +115,7 @@ def _generalisation_live() -> list[TrainConfig]:
 
 
 def _generalisation_small() -> list[TrainConfig]:
-    base = TrainConfig("add", 53, 1600, 15_000, model=NARROW)
-    runs = grid(base, [1600, 1900, 2200, 2500], [1.0, 0.6, 1.5, 2.0], range(5))
-    return runs + slower(runs, 0.3, 30_000)
+    return grid(TrainConfig("add", 53, 1500, 6000, model=NARROW), [1500, 1900, 2300, 2700], P1_DECAYS, range(5))
 
 
 def _generalisation_113() -> list[TrainConfig]:
@@ -137,8 +136,11 @@ def _ungrokking_live() -> list[TrainConfig]:
 
 def _ungrokking_small() -> list[TrainConfig]:
     base = TrainConfig("add", 53, 120, 20_000, model=NARROW)
-    runs = grid(base, geometric(120, 900, 10), DECAYS, range(3))
-    return from_full(runs + slower(runs, 0.1, 60_000), steps=6000)
+    runs: list[TrainConfig] = []
+    for seed in range(3):
+        of_seed = grid(base, geometric(120, 900, 10), DECAYS, [seed])
+        runs += of_seed + slower(of_seed, 0.1, 40_000)
+    return from_full(runs, steps=6000)
 
 
 def _ungrokking_113() -> list[TrainConfig]:
@@ -176,8 +178,8 @@ def _other_tasks_live() -> list[TrainConfig]:
 
 
 def _other_tasks_small() -> list[TrainConfig]:
-    base = TrainConfig("subtract", 53, 150, 30_000, model=NARROW)
-    return _other(MODULAR, base, geometric(150, 2000, 8), [1.0, 0.5], 2, start=10_000)
+    base = TrainConfig("subtract", 53, 150, 12_000, model=NARROW)
+    return _other(MODULAR, base, geometric(150, 1600, 8), [1.0, 0.5], 2, start=6000)
 
 
 def _other_tasks_s5() -> list[TrainConfig]:
@@ -196,7 +198,7 @@ def _semi_grokking_live() -> list[TrainConfig]:
 
 
 def _semi_grokking_small() -> list[TrainConfig]:
-    return grid(TrainConfig("add", 31, 300, 200_000, model=NARROW), range(200, 421, 20), [1.0], range(10))
+    return grid(TrainConfig("add", 23, 280, 40_000, model=TINY), range(230, 330, 10), [1.0], range(10))
 
 
 def _semi_grokking_paper() -> list[TrainConfig]:
