@@ -1,0 +1,33 @@
+"""What a verdict is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+VERDICTS = ("confirmed", "partly", "not confirmed", "not testable here")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the data say of a claim: `verdict` (one of VERDICTS), our number with its interval, where it was measured,
+    and one line why. Raises ValueError for any other verdict."""
+
+    verdict: str
+    measured: str
+    scale: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        if self.verdict not in VERDICTS:
+            raise ValueError(f"verdict is {self.verdict!r}; it must be one of {', '.join(VERDICTS)}")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim: `source` is its place in the paper, `statement` what it says, `paper` its number or "none given",
+    `chapter` the file that examines it, `judge` the function that computes the finding from recorded data."""
+
+    source: str
+    statement: str
+    paper: str
+    chapter: str
+    judge: Callable[[], Finding]
