@@ -1,0 +1,58 @@
+"""How long it takes to grok, as a function of the train size, when some runs have not grokked yet (Section 5.3).
+
+A run that had not grokked when it was last looked at is not left out, which would make small train sets look fast, and
+is not counted as having grokked then: it says only that its time is longer ("censored"). The model is
+
+    ln t = c_0 + c_1 x + c_2 x^2 + ... + spread * normal,    x the train size, shifted and scaled,
+
+so a straight line is exponential growth as the train size falls, and c_2 > 0 growth faster than that.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.optimize import minimize
+from scipy.stats import norm
+
+
+class Delay(NamedTuple):
+    """ln t = sum over k of coefficients[k] x^k + spread * normal, with x = (D - centre) / unit."""
+
+    coefficients: np.ndarray
+    spread: float
+    log_likelihood: float
+    centre: float
+    unit: float
+
+    def median(self, size: Iterable[float]) -> np.ndarray:
+        """The median steps to grok at each train size."""
+        x = (np.asarray(size, float) - self.centre) / self.unit
+        return np.exp(np.polynomial.polynomial.polyval(x, self.coefficients))
+
+
+def fit_delay(
+    size: Float[np.ndarray, "run"], steps: Float[np.ndarray, "run"], seen: Bool[np.ndarray, "run"], degree: int
+) -> Delay:
+    """The polynomial in the train size that makes the times to grok most likely, log-normal about it.
+
+    steps: when a run grokked, or, where `seen` is False, when it was last looked at without having done so (censored).
+    In the parameters coefficients / spread and 1 / spread the likelihood is concave, so the maximum found is the only
+    one. Raises ValueError unless more than degree + 1 runs were seen to grok, at more than `degree` different sizes.
+    """
+    size, steps, seen = np.asarray(size, float), np.asarray(steps, float), np.asarray(seen, bool)
+    if seen.sum() <= degree + 1 or len(np.unique(size[seen])) <= degree:
+        raise ValueError(f"degree is {degree}; {seen.sum()} runs grokked, at {len(np.unique(size[seen]))} sizes")
+    centre, unit = float(size.mean()), float(np.ptp(size) / 2)
+    design = np.vander((size - centre) / unit, degree + 1, increasing=True)
+    log_t = np.log(steps)
+
+    def minus_log_likelihood(theta: np.ndarray) -> float:
+        z = np.exp(theta[-1]) * log_t - design @ theta[:-1]
+        return -float((norm.logpdf(z[seen]) + theta[-1] - log_t[seen]).sum() + norm.logsf(z[~seen]).sum())
+
+    start = np.r_[np.linalg.lstsq(design[seen], log_t[seen], rcond=None)[0], 0.0]
+    end = minimize(minus_log_likelihood, start, method="BFGS", options={"gtol": 1e-7, "maxiter": 2000})
+    spread = float(np.exp(-end.x[-1]))
+    return Delay(end.x[:-1] * spread, spread, -float(end.fun), centre, unit)

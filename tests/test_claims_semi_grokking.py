@@ -1,0 +1,106 @@
+"""Judges of semi-grokking: invented runs that make each verdict, and the change of one of them that unmakes it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import beta
+
+from grokbook import results
+from grokbook.claims import CLAIMS, judge
+from grokbook.claims import semi_grokking as claims
+from grokbook.training import log_spaced
+
+STEPS = np.array(log_spaced(40_000, per_decade=30))
+MEMORY = {1: 0.0, 40_000: 0.02}
+GROKS = {1: 0.0, 1000: 0.0, 3000: 1.0, 40_000: 1.0}
+SEMI = {1: 0.0, 1000: 0.0, 3000: 0.6, 40_000: 0.6}
+TRANSIENT = {1: 0.0, 1000: 0.0, 2000: 0.5, 8000: 0.5, 12_000: 1.0, 40_000: 1.0}
+
+
+def sweep(*kinds: tuple[dict[float, float], int]) -> pd.DataFrame:
+    """So many runs of each kind of accuracy curve, each of its own seed; the norm falls as accuracy rises."""
+    tables = []
+    for marks, count in kinds:
+        for _ in range(count):
+            seed = len(tables)
+            curve = np.interp(np.log(np.maximum(STEPS, 1)), np.log(list(marks)), list(marks.values()))
+            table = pd.DataFrame({"step": STEPS, "mirror_free_accuracy": curve, "parameter_norm": 25 - 5 * curve})
+            table = table.assign(train_accuracy=(STEPS >= 100).astype(float), train_loss=1e-7)
+            tables.append(table.assign(run=f"run {seed}", train_size=280, seed=seed, converged=True))
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_p4_wants_two_converged_runs_of_different_seeds() -> None:
+    two = sweep((MEMORY, 20), (SEMI, 2), (GROKS, 8))
+    finding = claims.p4(two, "invented")
+    assert finding.verdict == "confirmed"
+    assert "2 of 30 runs (7%, 95% interval 1% to 22%)" in finding.measured
+    assert claims.p4(two.assign(seed=0), "invented").verdict == "partly"
+    assert claims.p4(sweep((MEMORY, 20), (SEMI, 1)), "invented").verdict == "partly"
+
+
+def test_p4_without_any_needs_enough_runs_to_deny() -> None:
+    assert claims.p4(sweep((MEMORY, 10), (GROKS, 10)), "invented").verdict == "not confirmed"
+    assert claims.p4(sweep((MEMORY, 5), (GROKS, 5)), "invented").verdict == "not testable here"
+
+
+def test_p4_takes_no_run_that_still_moves_and_none_that_was_middling_from_the_start() -> None:
+    moving = sweep((MEMORY, 20), (SEMI, 4))
+    moving["converged"] = moving["seed"] < 20
+    assert claims.p4(moving, "invented").verdict == "not confirmed"
+    early = sweep((MEMORY, 20), ({1: 0.0, 100: 0.0, 130: 0.6, 40_000: 0.6}, 4))
+    assert claims.p4(early, "invented").verdict == "not confirmed"
+
+
+def test_p4_counts_rests_that_end_as_half_of_it() -> None:
+    assert claims.p4(sweep((MEMORY, 20), (TRANSIENT, 3)), "invented").verdict == "partly"
+
+
+def test_figure_5_wants_both_kinds() -> None:
+    assert claims.figure_5(sweep((MEMORY, 30), (SEMI, 2), (TRANSIENT, 3)), "invented").verdict == "confirmed"
+    assert claims.figure_5(sweep((MEMORY, 30), (SEMI, 2)), "invented").verdict == "partly"
+    assert claims.figure_5(sweep((MEMORY, 30), (TRANSIENT, 3)), "invented").verdict == "partly"
+    assert claims.figure_5(sweep((MEMORY, 30), (GROKS, 3)), "invented").verdict == "not confirmed"
+    assert claims.figure_5(sweep((SEMI, 2), (TRANSIENT, 3)), "invented").verdict == "not testable here"
+
+
+def test_figure_5_is_contradicted_by_a_share_that_cannot_be_three_percent() -> None:
+    assert claims.share(1, 400)[1] < claims.PAPER_SHARE <= claims.share(6, 200)[1]
+
+
+def test_shares_are_clopper_and_pearsons() -> None:
+    low, high = claims.share(3, 50)
+    assert low == pytest.approx(beta.ppf(0.025, 3, 48))
+    assert high == pytest.approx(beta.ppf(0.975, 4, 47))
+
+
+def test_figure_1c_wants_spikes_and_a_restless_loss_besides() -> None:
+    calm = sweep((MEMORY, 20), (SEMI, 3))
+    assert claims.figure_1c(calm, "invented").verdict == "partly"
+    restless = calm.copy()
+    restless.loc[restless["step"].isin(STEPS[[80, 90, 100, 110]]), "mirror_free_accuracy"] = 0.1
+    assert claims.figure_1c(restless, "invented").verdict == "partly"
+    restless["train_loss"] = np.where(np.arange(len(restless)) % 2, 1e-7, 3e-7)
+    assert claims.figure_1c(restless, "invented").verdict == "confirmed"
+    assert claims.figure_1c(sweep((MEMORY, 20)), "invented").verdict == "not confirmed"
+    assert claims.figure_1c(sweep((MEMORY, 2)), "invented").verdict == "not testable here"
+
+
+def test_figure_6_wants_the_norm_to_fall_as_accuracy_rises() -> None:
+    runs = sweep((MEMORY, 20), (TRANSIENT, 1))
+    assert claims.figure_6(runs, "invented").verdict == "confirmed"
+    rising = runs.assign(parameter_norm=20 + 5 * runs["mirror_free_accuracy"])
+    assert claims.figure_6(rising, "invented").verdict == "not confirmed"
+    halfway = {step: 0.8 * accuracy for step, accuracy in TRANSIENT.items()}
+    assert claims.figure_6(sweep((halfway, 1)), "invented").verdict == "partly"
+    assert claims.figure_6(sweep((SEMI, 20)), "invented").verdict == "not confirmed"
+    assert claims.figure_6(sweep((SEMI, 2)), "invented").verdict == "not testable here"
+
+
+def test_claims_are_judged_on_what_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = "P4", "Figure 1c", "Figure 5", "Figure 6"
+    for key in keys:
+        assert CLAIMS[key].chapter == "10-semi-grokking"
+        assert judge(key).measured
+    monkeypatch.setattr(results, "recorded", lambda name: set())
+    assert {judge(key).verdict for key in keys} == {"not testable here"}

@@ -1,0 +1,53 @@
+"""The time to grok: recovered from invented times, cut off where a real run would be."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from grokbook.delay import fit_delay
+
+SIZES = np.repeat(np.arange(230, 330, 10), 40)
+
+
+def invented(coefficients: list[float], spread: float, seed: int = 0) -> np.ndarray:
+    x = (SIZES - SIZES.mean()) / (np.ptp(SIZES) / 2)
+    noise = np.random.default_rng(seed).normal(size=len(SIZES))
+    return np.exp(np.polynomial.polynomial.polyval(x, coefficients) + spread * noise)
+
+
+def test_without_censoring_it_is_least_squares() -> None:
+    steps = invented([9.0, -1.0], 0.5)
+    found = fit_delay(SIZES, steps, np.ones(len(SIZES), bool), degree=1)
+    slope, _ = np.polyfit((SIZES - found.centre) / found.unit, np.log(steps), 1)
+    assert found.coefficients[1] == pytest.approx(slope, rel=1e-4)
+    residual = np.log(steps) - np.log(found.median(SIZES))
+    assert found.spread == pytest.approx(residual.std(), rel=1e-3)
+    of_log = norm.logpdf(residual, scale=residual.std()).sum()
+    assert found.log_likelihood == pytest.approx(of_log - np.log(steps).sum())
+
+
+@pytest.mark.parametrize("curvature", [0.0, 0.6])
+def test_the_truth_is_recovered_though_slow_runs_are_cut_off(curvature: float) -> None:
+    steps, end = invented([9.5, -1.2, curvature], 0.5), 20_000
+    seen = steps <= end
+    assert 0.2 < seen.mean() < 0.8
+    found = fit_delay(SIZES, np.minimum(steps, end), seen, degree=2)
+    assert found.coefficients == pytest.approx([9.5, -1.2, curvature], abs=0.15)
+    assert found.spread == pytest.approx(0.5, abs=0.06)
+    naive = np.polyfit((SIZES - found.centre) / found.unit, np.log(np.minimum(steps, end)), 1)[0]
+    assert naive > -1.0 > found.coefficients[1]  # taking the end for the time to grok hides the growth
+
+
+def test_more_freedom_is_never_less_likely_and_curvature_is_found_when_it_is_there() -> None:
+    for curvature, needed in ((0.0, False), (1.0, True)):
+        steps = invented([9.0, -1.0, curvature], 0.4, seed=2)
+        seen = steps <= 30_000
+        line, bent = (fit_delay(SIZES, np.minimum(steps, 30_000), seen, degree) for degree in (1, 2))
+        gain = 2 * (bent.log_likelihood - line.log_likelihood)
+        assert gain >= -1e-6
+        assert (gain > 6.6) == needed  # the 1% point of chi-squared with one degree of freedom
+
+
+def test_too_few_runs_are_refused() -> None:
+    with pytest.raises(ValueError, match="degree is 2; 3 runs grokked, at 3 sizes"):
+        fit_delay([1, 2, 3], [10, 20, 30], [True] * 3, degree=2)
