@@ -12,8 +12,8 @@ import traitlets
 
 from grokbook.theory import cross_entropy, effective_norm, loss, optimal_weights
 from grokbook.widgets.circuit_split import CircuitSplit
+from grokbook.widgets.source import source
 
-MODULE = Path(__file__).parents[1] / "grokbook" / "widgets" / "circuit_split.js"
 NODE = shutil.which("node") or shutil.which("node", path=Path(sys.executable).parent)
 
 PROGRAM = """
@@ -36,9 +36,11 @@ def settings() -> np.ndarray:
     return np.stack([ratio, kappa, 10 ** rng.uniform(-5, 1, 240), q], axis=1)
 
 
-def test_javascript_and_python_agree():
+def test_javascript_and_python_agree(tmp_path):
     cases = settings()
-    command = [NODE, "--input-type=module", "--eval", PROGRAM, MODULE.as_uri()]
+    module = tmp_path / "widget.mjs"
+    module.write_text(source("circuit_split"))
+    command = [NODE, "--input-type=module", "--eval", PROGRAM, module.as_uri()]
     ran = subprocess.run(command, input=json.dumps(cases.tolist()), capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     ours = np.array(json.loads(ran.stdout))

@@ -42,7 +42,7 @@ def test_fits_a_phone_and_turns_dark(page: Page, widget: Locator):
     page.wait_for_timeout(300)
     assert page.evaluate("() => document.scrollingElement.scrollWidth") <= 390
     assert "gb-dark" in widget.get_attribute("class")
-    slider = widget.get_by_role("slider", name="P_G / P_M")
+    slider = widget.get_by_role("slider", name="PG / PM")
     slider.fill("0.5")  # log2 of the ratio
     assert shown_weights(widget) == pytest.approx(optimal_weights([2**0.5, 1], 1.2, 0.01), rel=1e-9)
 

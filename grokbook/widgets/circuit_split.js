@@ -100,16 +100,7 @@ const up = (u) => HEIGHT - BOX.bottom - u * (HEIGHT - BOX.top - BOX.bottom);
 
 let instances = 0;
 
-function element(parent, name, attributes = {}, text = "") {
-  const svg = ["svg", "path", "circle", "line", "text", "title"].includes(name);
-  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  if (text) node.textContent = text;
-  parent.append(node);
-  return node;
-}
-
-function axes(figure, title, bottom, ends) {
+function chart(figure, title, bottom, ends) {
   const svg = element(figure, "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title });
   element(svg, "text", { x: across(0), y: 14, "font-weight": "bold" }, title);
   element(svg, "line", { stroke: "var(--gb-faint)", x1: across(0), x2: across(1), y1: up(0), y2: up(0) });
@@ -122,15 +113,6 @@ function axes(figure, title, bottom, ends) {
 
 const path = (points) => "M" + points.map(([x, y]) => `${across(x).toFixed(2)} ${up(y).toFixed(2)}`).join("L");
 const digits = (value) => (value === 0 ? "0" : value < 0.001 ? value.toExponential(1) : value.toPrecision(3));
-
-// Whether what lies behind a node is dark: the page's theme, JupyterLab's or Colab's, whoever paints the ground.
-function onDarkGround(node) {
-  for (let behind = node; behind; behind = behind.parentElement) {
-    const [red, green, blue, alpha = 1] = (getComputedStyle(behind).backgroundColor.match(/[\d.]+/g) || []).map(Number);
-    if (alpha > 0.5 && blue !== undefined) return 0.3 * red + 0.6 * green + 0.1 * blue < 128;
-  }
-  return false;
-}
 
 function render({ model, el }) {
   const id = `split-${instances++}`;
@@ -145,7 +127,6 @@ function render({ model, el }) {
     const shown = element(head, "output", { for: `${id}-${slider.trait}` });
     const { min, max, step } = slider;
     const input = element(row, "input", { id: `${id}-${slider.trait}`, type: "range", min, max, step });
-    input.setAttribute("data-lm-suppress-shortcuts", "true"); // or JupyterLab takes the arrow keys to move between cells
     input.addEventListener("input", () => {
       const value = (slider.from || Number)(Number(input.value));
       model.set(slider.trait, Number(value.toPrecision(12)));
@@ -160,12 +141,12 @@ function render({ model, el }) {
   charts.style.gridTemplateColumns = "repeat(auto-fit, minmax(min(250px, 100%), 1fr))";
 
   const first = element(charts, "div");
-  const split = axes(first, "Loss over the split of a fixed total", "share of the weight on C_gen", ["0", "1"]);
+  const split = chart(first, "Loss over the split of a fixed total", "share of the weight on C_gen", ["0", "1"]);
   const curve = element(split, "path", { fill: "none", stroke: "currentColor", "stroke-width": 2 });
   const dot = element(split, "circle", { r: 6, fill: "var(--gb-gen)" });
 
   const second = element(charts, "div");
-  const response = axes(second, "Best share on C_gen", "P_G / P_M", ["1/4", "4"]);
+  const response = chart(second, "Best share on C_gen", "P_G / P_M", ["1/4", "4"]);
   const middle = { stroke: "var(--gb-line)", x1: across(0.5), x2: across(0.5), y1: up(0), y2: up(1), "stroke-dasharray": "3 4" };
   element(response, "line", middle);
   element(response, "text", { x: across(0.5), y: HEIGHT - 26, "text-anchor": "middle" }, "1");
@@ -211,18 +192,16 @@ function render({ model, el }) {
       if (kappa >= q && ratio === 1) text += kappa > q ? "either circuit alone is optimal." : "every mixture is optimal.";
       if (kappa > q) text += " Both ends of the curve are local minima.";
     }
-    verdict.textContent = text;
+    verdict.replaceChildren();
+    element(verdict, "span", {}, text);
     root.dataset.weights = weights.join(" ");
   }
 
-  const follow = () => root.classList.toggle("gb-dark", onDarkGround(el));
-  const watch = new MutationObserver(follow);
-  for (const node of [document.documentElement, document.body]) watch.observe(node, { attributes: true });
   for (const { trait } of SLIDERS) model.on(`change:${trait}`, draw);
-  follow();
+  const stopFollowing = followGround(root);
   draw();
   return () => {
-    watch.disconnect();
+    stopFollowing();
     for (const { trait } of SLIDERS) model.off(`change:${trait}`, draw);
   };
 }

@@ -4,23 +4,20 @@ The drawing and its optimum are computed in circuit_split.js, in the browser, so
 a kernel. In a live kernel the four settings are ordinary traits, and `weights` is the optimum by `grokbook.theory`.
 """
 
-from pathlib import Path
-
 import anywidget
 import numpy as np
 import traitlets
 from jaxtyping import Float
 
 from grokbook.theory import optimal_weights
-
-HERE = Path(__file__).parent
+from grokbook.widgets.source import CSS, source
 
 
 class CircuitSplit(anywidget.AnyWidget):
     """Sliders for kappa, q, P_G/P_M (P_M = 1) and alpha; the loss over the split, and the best share, redrawn."""
 
-    _esm = HERE / "circuit_split.js"
-    _css = HERE / "widgets.css"
+    _esm = source("circuit_split")
+    _css = CSS
 
     kappa = traitlets.Float(1.2, min=0.2, max=4).tag(sync=True)
     q = traitlets.Float(2.0, min=0.5, max=4).tag(sync=True)

@@ -134,48 +134,10 @@ const CURVES = [
   { name: "parameter_norm", label: "norm", colour: "var(--gb-norm)", right: true },
 ];
 const POINTS = 400;
-const SVG = ["svg", "g", "path", "circle", "line", "text", "tspan", "title"];
 let instances = 0;
-
-function element(parent, name, attributes = {}, text = "") {
-  const node = SVG.includes(name) ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  // Otherwise JupyterLab takes the arrow keys to move between its cells.
-  if (["button", "input", "select"].includes(name)) node.setAttribute("data-lm-suppress-shortcuts", "true");
-  // "w_G2(0)" is written with a subscript.
-  for (const [i, part] of text.split(/_([A-Za-z0-9]+)/).entries()) {
-    if (i % 2) subscript(node, part);
-    else node.append(part);
-  }
-  parent.append(node);
-  return node;
-}
-
-function subscript(node, text) {
-  if (!SVG.includes(node.tagName)) element(node, "sub", {}, text);
-  else element(node, "tspan", { "font-size": "75%", "baseline-shift": "sub" }, text);
-}
-
-// A box of axes: `x` and `y` map 0..1 to the drawing; ticks are drawn anew when their labels change.
-function axes(figure, label, width, height, margin) {
-  const svg = element(figure, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
-  const x = (u) => margin.left + u * (width - margin.left - margin.right);
-  const y = (v) => height - margin.bottom - v * (height - margin.top - margin.bottom);
-  element(svg, "path", { stroke: "var(--gb-faint)", fill: "none", d: `M${x(0)} ${y(1)}V${y(0)}H${x(1)}${margin.right > 20 ? `V${y(1)}` : ""}` });
-  const ticks = element(svg, "g", { "aria-hidden": "true" });
-  const curves = element(svg, "g");
-  const setTicks = (bottom, left, right = []) => {
-    ticks.replaceChildren();
-    for (const [u, text] of bottom) element(ticks, "text", { x: x(u), y: y(0) + 16, "text-anchor": "middle" }, text);
-    for (const [v, text] of left) element(ticks, "text", { x: x(0) - 5, y: y(v) + 4, "text-anchor": "end" }, text);
-    for (const [v, text] of right) element(ticks, "text", { x: x(1) + 5, y: y(v) + 4 }, text);
-  };
-  return { svg, curves, x, y, setTicks };
-}
 
 const number = (v) => (v === 0 ? "0" : Math.abs(v) < 0.01 ? v.toExponential(1) : v >= 100 ? v.toFixed(0) : v.toPrecision(3));
 const setting = (v) => (v !== 0 && Math.abs(v) < 0.001 ? v.toExponential(1) : String(Number(v.toPrecision(3))));
-const power = (k) => (k === 0 ? "1" : k === 1 ? "10" : `10${[...String(k)].map((d) => (d === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[d])).join("")}`);
 const ceiling = (v) => [1, 2, 4, 6, 8, 10, 12, 16, 20, 30, 40, 60, 80, 100].find((c) => v <= c) ?? 10 ** Math.ceil(Math.log10(v));
 
 // A slider's position runs from 0 to 200 on a logarithmic scale; with `zero`, its left end is 0 itself.
@@ -184,15 +146,6 @@ function fromPosition({ log, zero, whole }, t) {
   if (zero && t <= 0) return 0;
   const value = log[0] * (log[1] / log[0]) ** (t / 200);
   return whole ? Math.round(value) : Number(value.toPrecision(2));
-}
-
-// Whether what lies behind a node is dark: the page's theme, JupyterLab's or Colab's, whoever paints the ground.
-function onDarkGround(node) {
-  for (let behind = node; behind; behind = behind.parentElement) {
-    const [red, green, blue, alpha = 1] = (getComputedStyle(behind).backgroundColor.match(/[\d.]+/g) || []).map(Number);
-    if (alpha > 0.5 && blue !== undefined) return 0.3 * red + 0.6 * green + 0.1 * blue < 128;
-  }
-  return false;
 }
 
 function render({ model, el }) {
@@ -360,7 +313,7 @@ function render({ model, el }) {
     const decades = Array.from({ length: height - bottom + 1 }, (_, i) => bottom + i);
     chart.setTicks(
       [0, 0.25, 0.5, 0.75, 1].map((u) => [u, `${Math.round(u * steps)}`]),
-      decades.map((k) => [(k - bottom) / (height - bottom), power(k)]),
+      decades.map((k) => [(k - bottom) / (height - bottom), powerOfTen(k)]),
       [0, 0.5, 1].map((v) => [v, `${v * right}`]),
     );
     turn.setAttribute("visibility", run.grokking < 0 ? "hidden" : "visible");
@@ -398,13 +351,10 @@ function render({ model, el }) {
 
   const names = [...SETTINGS, "penalty", "steps"];
   for (const name of names) model.on(`change:${name}`, draw);
-  const follow = () => root.classList.toggle("gb-dark", onDarkGround(el));
-  const watch = new MutationObserver(follow);
-  for (const node of [document.documentElement, document.body]) watch.observe(node, { attributes: true });
-  follow();
+  const stopFollowing = followGround(root);
   draw();
   return () => {
-    watch.disconnect();
+    stopFollowing();
     clearTimeout(speaking);
     for (const name of names) model.off(`change:${name}`, draw);
   };

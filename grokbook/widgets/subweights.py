@@ -5,7 +5,6 @@ every setting is a trait that follows the sliders, and `config` and `history` ca
 """
 
 from dataclasses import asdict, fields
-from pathlib import Path
 
 import anywidget
 import matplotlib.pyplot as plt
@@ -14,15 +13,14 @@ import traitlets
 
 from grokbook.plots import COLOURS
 from grokbook.subweights import PENALTIES, TABLE_1, SubweightConfig, simulate
-
-HERE = Path(__file__).parent
+from grokbook.widgets.source import CSS, source
 
 
 class Subweights(anywidget.AnyWidget):
     """Section 3's simulation, starting at the settings of `config`; `config` and `history` are what is on show."""
 
-    _esm = HERE / "subweights.js"
-    _css = HERE / "widgets.css"
+    _esm = source("subweights")
+    _css = CSS
 
     P_g = traitlets.Float().tag(sync=True)
     P_m = traitlets.Float().tag(sync=True)
