@@ -146,6 +146,18 @@ def trig_metrics(params: Params, task: Task, train: Int[Tensor, "train"]) -> dic
     }
 
 
+def key_metric(params: Params, task: Task, train: Int[Tensor, "train"]) -> dict[str, float]:
+    """A column for a history: the key frequencies k of one run on modular addition, as the sum of 2^(k-1) over them."""
+    return {"key_mask": float(sum(2 ** (k - 1) for k in key_frequencies(centre(logit_table(params)[0]))))}
+
+
+def masked_frequencies(mask: float) -> list[int]:
+    """The frequencies k that a `key_mask` stands for, in order. Raises ValueError unless it is a whole number."""
+    if mask != int(mask) or mask < 0:
+        raise ValueError(f"mask is {mask}; it must be a sum of powers of two")
+    return [k + 1 for k, bit in enumerate(reversed(f"{int(mask):b}")) if bit == "1"]
+
+
 def _class_at_offset(p: int, device: torch.device) -> Int[Tensor, "a*b t"]:
     """The class c with a + b - c = t mod p."""
     a, b, t = torch.meshgrid(*[torch.arange(p, device=device)] * 3, indexing="ij")

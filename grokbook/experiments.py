@@ -15,7 +15,7 @@ from itertools import product
 
 import numpy as np
 
-from grokbook.circuits import trig_metrics
+from grokbook.circuits import key_metric, trig_metrics
 from grokbook.model import ModelConfig
 from grokbook.training import Metric, TrainConfig, log_spaced
 
@@ -45,9 +45,14 @@ class Experiment:
 
 
 def metrics(config: TrainConfig) -> tuple[Metric, ...]:
-    """The extra columns of a run's history: the trigonometric proxies wherever the task is modular addition."""
+    """The extra columns of a run's history: the trigonometric proxies wherever the task is modular addition.
+
+    The small networks of model TINY also say which frequencies they use, as only their tables are recorded.
+    """
     has_trig = config.task == "add" and config.modulus % 2 == 1 and not config.random_labels
-    return (trig_metrics,) if has_trig else ()
+    if not has_trig:
+        return ()
+    return (trig_metrics, key_metric) if config.model == TINY else (trig_metrics,)
 
 
 def log_steps(config: TrainConfig) -> list[int]:
@@ -206,6 +211,11 @@ def _semi_grokking_paper() -> list[TrainConfig]:
     return grid(TrainConfig("add", 113, 1500, 30_000_000), sizes, [1.0], range(10))
 
 
+def _key_frequencies(seeds: int) -> list[TrainConfig]:
+    sizes = (460, 420, 380, 340)  # one size a seed: every network has an initialisation of its own
+    return [TrainConfig("add", 23, sizes[seed % 4], 3000, seed=seed, model=TINY) for seed in range(seeds)]
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -251,6 +261,12 @@ EXPERIMENTS: dict[str, Experiment] = {
             "Figures 1c, 5, 6",
             "Modular addition from scratch on train sets around the critical size, for long.",
             {"live": _semi_grokking_live, "small": _semi_grokking_small, "paper": _semi_grokking_paper},
+        ),
+        Experiment(
+            "key-frequencies",
+            "Appendix B",
+            "Modular addition from scratch, many seeds: which frequencies are used, and how long grokking takes.",
+            {"live": lambda: _key_frequencies(8), "small": lambda: _key_frequencies(24)},
         ),
         Experiment(
             "ungrokking-113", "Figures 1b, 7, 10", "Ungrokking at the paper's modulus.", {"small": _ungrokking_113}
