@@ -166,6 +166,17 @@ def _ungrokking_paper() -> list[TrainConfig]:
     return from_full(long + wide, steps=20_000)
 
 
+def from_scratch(runs: list[TrainConfig], steps: int) -> list[TrainConfig]:
+    """Twins of the runs of weight decay 1 and so many steps: the same but for random initial weights."""
+    return [replace(run, start=None) for run in runs if run.weight_decay == 1 and run.steps == steps]
+
+
+def _trading_small() -> list[TrainConfig]:
+    base = TrainConfig("add", 53, 1200, 5000, model=NARROW)
+    large = from_full(grid(base, geometric(1200, 2600, 4), [1.0, 0.5, 2.0], range(3)), steps=6000)
+    return sorted(from_scratch(_ungrokking_small(), 20_000) + large, key=lambda run: run.seed)
+
+
 MODULAR = ("subtract", "multiply", "divide", "divide-or-subtract", "sum-of-squares", "quadratic-form")
 PERMUTATIONS = ("s5-conjugate", "s5-compose", "s5-sandwich")
 
@@ -289,7 +300,17 @@ EXPERIMENTS: dict[str, Experiment] = {
             "Ungrokking at the paper's modulus, other weight decays.",
             {"small": _ungrokking_113_decay},
         ),
+        Experiment(
+            "trading-norm",
+            "Figure 10, Appendix A.4",
+            "Ungrokking's twins from random weights; at small scale also larger sets from trained networks.",
+            {
+                "live": lambda: from_scratch(_ungrokking_live(), 2500),
+                "small": _trading_small,
+                "paper": lambda: from_scratch(_ungrokking_paper(), 100_000),
+            },
+        ),
         Experiment("other-tasks-s5", "Figure 8", "Ungrokking on the three tasks in S5.", {"small": _other_tasks_s5}),
     )
 }
-"""Every sweep by name. Figure 10 draws on the ungrokking runs and has none of its own."""
+"""Every sweep by name. Figure 10 draws on the ungrokking runs as well."""

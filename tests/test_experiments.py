@@ -46,6 +46,14 @@ def test_one_start_is_shared_by_all_weight_decays() -> None:
     assert {start.weight_decay for start in starts} == {1.0}
 
 
+@pytest.mark.parametrize("scale", ["live", "small"])
+def test_runs_from_scratch_are_twins_of_ungrokking_runs(scale: str) -> None:
+    trading, ungrokking = (EXPERIMENTS[name].runs(scale) for name in ("trading-norm", "ungrokking"))
+    fresh = {config for config in trading if config.start is None}
+    assert fresh == {replace(config, start=None) for config in ungrokking if config.weight_decay == 1}
+    assert {config.start for config in trading} <= {None, *(config.start for config in ungrokking)}
+
+
 def test_small_runs_of_appendix_a_use_its_model() -> None:
     for name in EXPERIMENTS:
         if name.endswith("-113"):
