@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
 from grokbook import runs
+from grokbook.config import ALIKE
 from grokbook.experiments import log_steps, metrics
 from grokbook.model import Params, shapes
 from grokbook.training import DivergedError, TrainConfig, train
@@ -92,8 +93,8 @@ def plan(configs: Iterable[TrainConfig], folder: str | Path, examples: int = 409
     groups: dict[tuple, list[TrainConfig]] = {}
     for c in todo:
         if c not in taken:
-            alike = c.task, c.modulus, c.train_size, c.steps, c.learning_rate, c.betas, c.model, c.precision
-            groups.setdefault((*alike, c.random_labels, depth(c)), []).append(c)
+            alike = tuple(getattr(c, name) for name in ALIKE)
+            groups.setdefault((alike, c.train_size, c.random_labels, depth(c)), []).append(c)
     for group in groups.values():
         size = max(1, min(most_runs, examples // group[0].train_size))
         batches += [Batch(tuple(group[i : i + size])) for i in range(0, len(group), size)]

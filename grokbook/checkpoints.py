@@ -1,4 +1,4 @@
-"""Checkpoints of an ensemble: parameters, Adam's moments and the history so far, in one safetensors file.
+"""Checkpoints of an ensemble: parameters, the optimiser's moments and the history so far, in one safetensors file.
 
 A file is written whole under another name and then renamed, so that a killed process leaves the previous one. No
 pickle is ever loaded.
@@ -17,14 +17,14 @@ from grokbook.config import TrainConfig
 from grokbook.model import Params
 
 FORMAT = "grokbook ensemble 1"
-MOMENTS = ("exp_avg", "exp_avg_sq")
+MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
 
 
 def save(
     path: str | Path,
     configs: Sequence[TrainConfig],
     params: Params,
-    optimiser: torch.optim.Adam,
+    optimiser: torch.optim.Optimizer,
     step: int,
     rows: list[dict],
 ) -> None:
@@ -34,7 +34,7 @@ def save(
     tensors = {}
     for name, weight in params.items():
         tensors[name] = weight.detach()
-        for moment in MOMENTS:
+        for moment in MOMENTS[configs[0].optimiser]:
             tensors[f"{moment}.{name}"] = optimiser.state[weight][moment]
     metadata = {
         "format": FORMAT,
@@ -50,7 +50,7 @@ def save(
 
 
 def load(
-    path: str | Path, configs: Sequence[TrainConfig], params: Params, optimiser: torch.optim.Adam
+    path: str | Path, configs: Sequence[TrainConfig], params: Params, optimiser: torch.optim.Optimizer
 ) -> tuple[int, list[dict]]:
     """Fill `params` and `optimiser` from `path`; return the step and the history's rows.
 
@@ -66,13 +66,14 @@ def load(
         raise ValueError(f"checkpoint {path} is not a {FORMAT!r} file; it has format {metadata.get('format')!r}")
     if json.loads(metadata["configs"]) != [c.to_json() for c in configs]:
         raise ValueError(f"checkpoint {path} belongs to other runs; give another path or delete it")
-    wanted = {f"{prefix}{name}": w.shape for name, w in params.items() for prefix in ("", *(f"{m}." for m in MOMENTS))}
+    kinds = MOMENTS[configs[0].optimiser]
+    wanted = {f"{prefix}{name}": w.shape for name, w in params.items() for prefix in ("", *(f"{m}." for m in kinds))}
     if {name: t.shape for name, t in tensors.items()} != wanted:
         raise ValueError(f"checkpoint {path} does not hold the tensors of these runs; delete it to start again")
     step = int(metadata["step"])
     with torch.no_grad():
         for name, weight in params.items():
             weight.copy_(tensors[name])
-            moments = {m: tensors[f"{m}.{name}"].to(weight.device) for m in MOMENTS}
+            moments = {m: tensors[f"{m}.{name}"].to(weight.device) for m in kinds}
             optimiser.state[weight] = {"step": torch.tensor(float(step), device=weight.device), **moments}
     return step, json.loads(metadata["history"])

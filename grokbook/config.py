@@ -30,6 +30,10 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     precision: str = "highest"  # of float32 matrix products, as torch names it; "medium" may use bfloat16 units
     start: "TrainConfig | None" = None
+    regulariser: str = "decoupled"  # what weight_decay means: a name in regularisers.REGULARISERS
+    optimiser: str = "adam"  # or "sgd", with momentum betas[0]
+    dropout: float = 0.0  # share of the hidden neurons that are silent in a training step
+    loss: str = "stable"  # the form its gradient is computed in; or "cross-entropy", which float32 rounds away
 
     def __post_init__(self) -> None:
         if self.steps < 0:
@@ -42,6 +46,11 @@ class TrainConfig:
             raise ValueError(f"weight_decay is {self.weight_decay}; times learning_rate it must stay below 1")
         if self.precision not in ("highest", "high", "medium"):
             raise ValueError(f"precision is {self.precision!r}; it must be 'highest', 'high' or 'medium'")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
         self.split()
 
     def make_task(self) -> Task:
@@ -54,8 +63,8 @@ class TrainConfig:
         return make_task(self.task, self.modulus).split(self.train_size, self.seed)
 
     def to_json(self) -> str:
-        """The configuration as canonical JSON."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """The configuration as canonical JSON; fields of LATER are written only when they differ from their default."""
+        return json.dumps(_written(asdict(self)), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "TrainConfig":
@@ -74,11 +83,27 @@ class TrainConfig:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
 
+LATER = {"regulariser": "decoupled", "optimiser": "adam", "dropout": 0.0, "loss": "stable"}
+"""Fields that came after the first runs were recorded, which keep the names they had without them."""
+CHOICES = {
+    "regulariser": ("decoupled", "l2", "l1", "linf"),
+    "optimiser": ("adam", "sgd"),
+    "loss": ("stable", "cross-entropy"),
+}
+ALIKE = ("task", "modulus", "steps", "learning_rate", "betas", "model", "precision", *LATER)
+"""Fields that the runs of one ensemble share."""
+
+
+def _written(values: dict) -> dict:
+    kept = {name: value for name, value in values.items() if name not in LATER or value != LATER[name]}
+    return kept | {"start": _written(kept["start"]) if kept["start"] else None}
+
+
 def check_alike(configs: Sequence[TrainConfig]) -> None:
     """Raise ValueError unless the configs can train as one ensemble."""
     if not configs:
         raise ValueError("configs is empty; at least one run is needed")
-    for name in ("task", "modulus", "steps", "learning_rate", "betas", "model", "precision"):
+    for name in ALIKE:
         values = {getattr(c, name) for c in configs}
         if len(values) > 1:
             raise ValueError(f"{name} differs within the ensemble: {sorted(map(str, values))}; it must be the same")

@@ -10,6 +10,7 @@ those for the right class: never the difference p - 1, in which the digits that 
 """
 
 import warnings
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -42,13 +43,50 @@ def losses_gradient_(
     return logits.mul_(scale).scatter_(-1, label, -wrong * scale)
 
 
+def cross_entropy_gradient_(
+    logits: Float[Tensor, "run example class"],
+    label: Int[Tensor, "run example 1"],
+    weight: Float[Tensor, "run example 1"],
+) -> Float[Tensor, "run example class"]:
+    """The same gradient as one usually writes it: softmax less one-hot, whose digits cancel for confident answers."""
+    probability = torch.softmax(logits, dim=-1)
+    probability.scatter_add_(-1, label, -torch.ones_like(weight))
+    return torch.mul(probability, weight, out=logits)
+
+
+LOSS_GRADIENTS = {"stable": losses_gradient_, "cross-entropy": cross_entropy_gradient_}
+
+
+class Dropout:
+    """Which hidden neurons are silent in a step; a run's pattern depends on its seed and on the step alone."""
+
+    def __init__(self, rate: float, seeds: Sequence[int]):
+        self.rate, self.seeds = rate, seeds
+
+    def draw_(self, mask: Float[Tensor, "run example m"], step: int) -> None:
+        """Fill the mask with 0 for the silent neurons and 1 / (1 - rate) for the others."""
+        for one, seed in zip(mask, self.seeds, strict=True):
+            generator = torch.Generator(mask.device).manual_seed(1_000_003 * seed + step)
+            one.bernoulli_(1 - self.rate, generator=generator).div_(1 - self.rate)
+
+
 class Gradient:
     """The gradient of each run's mean train loss, for a fixed train set; buffers are kept between calls.
 
-    `weight` [run, example] sums to 1 over a run's examples and is 0 for padding.
+    `weight` [run, example] sums to 1 over a run's examples and is 0 for padding. `loss_gradient_` is one of
+    LOSS_GRADIENTS.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, label: Tensor, weight: Tensor, params: Params):
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        label: Tensor,
+        weight: Tensor,
+        params: Params,
+        loss_gradient_: Callable[[Tensor, Tensor, Tensor], Tensor] = losses_gradient_,
+        dropout: Dropout | None = None,
+    ):
         runs, examples = x.shape
         heads, width, m, classes = *params["W_O"].shape[1:3], params["W_in"].shape[2], params["W_U"].shape[2]
         self.heads = heads
@@ -59,9 +97,16 @@ class Gradient:
         self.hidden, self.d_hidden = empty(runs, examples, m), empty(runs, examples, m)
         self.logits = empty(runs, examples, classes)
         self.d_sums = empty(runs, examples, heads * width + heads)
+        self.loss_gradient_, self.dropout = loss_gradient_, dropout
+        self.mask = None if dropout is None else empty(runs, examples, m)
 
-    def __call__(self, params: Params) -> None:
-        """Write the gradient into `.grad` of every parameter, which must be leaves that require it."""
+    def __call__(self, params: Params, step: int = 0) -> None:
+        """Write the gradient into `.grad` of every parameter, which must be leaves that require it.
+
+        step: how many updates were made before, which decides what dropout silences.
+        """
+        if self.dropout is not None and self.mask is not None:
+            self.dropout.draw_(self.mask, step)
         s = shared(params)
         torch.autograd.backward(s, self.backward(*(t.detach() for t in s)))
 
@@ -76,10 +121,14 @@ class Gradient:
         attended[..., values].unflatten(2, per_head).div_(total)
         attended[..., weights] = 1
         torch.bmm(attended, into_mlp, out=self.hidden).relu_()
+        if self.mask is not None:
+            self.hidden.mul_(self.mask)
         torch.bmm(attended, past_mlp, out=self.logits).baddbmm_(self.hidden, out_of_mlp)
         # Backward.
-        d_logits = losses_gradient_(self.logits, self.label, self.weight)
+        d_logits = self.loss_gradient_(self.logits, self.label, self.weight)
         torch.bmm(d_logits, out_of_mlp.mT, out=self.d_hidden)
+        if self.mask is not None:
+            self.d_hidden.mul_(self.mask)
         torch.ops.aten.threshold_backward.grad_input(self.d_hidden, self.hidden, 0, grad_input=self.d_hidden)
         d_sums = torch.bmm(d_logits, past_mlp.mT, out=self.d_sums).baddbmm_(self.d_hidden, into_mlp.mT)
         d_into_mlp, d_past_mlp = _outer(attended, self.d_hidden), _outer(attended, d_logits)

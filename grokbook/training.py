@@ -19,7 +19,8 @@ from tqdm.auto import tqdm
 from grokbook import checkpoints
 from grokbook.config import TrainConfig, check_alike
 from grokbook.model import Params, init, logits
-from grokbook.step import Gradient, losses
+from grokbook.regularisers import REGULARISERS, make_optimiser
+from grokbook.step import LOSS_GRADIENTS, Dropout, Gradient, losses
 from grokbook.tasks import Task
 
 Metric = Callable[[Params, Task, Tensor], dict[str, float]]
@@ -83,9 +84,10 @@ def train(
     for weight in params.values():
         weight.requires_grad_()
     x, y, label, weight = (t.to(device) for t in _train_sets(configs, tasks))
-    gradient = Gradient(x, y, label, weight.to(params["W_E"].dtype), params)
-    optimiser = torch.optim.Adam(params.values(), lr=first.learning_rate, betas=first.betas, fused=True)
-    decay = params["W_E"].new_tensor([1 - c.learning_rate * c.weight_decay for c in configs])
+    dropout = Dropout(first.dropout, [c.seed for c in configs]) if first.dropout else None
+    gradient = Gradient(x, y, label, weight.to(params["W_E"].dtype), params, LOSS_GRADIENTS[first.loss], dropout)
+    optimiser = make_optimiser(first, list(params.values()))
+    regularise = REGULARISERS[first.regulariser](configs, params["W_E"].detach())
     log_at = sorted(set(log_spaced(steps) if log_steps is None else log_steps))
     if log_at and not 0 <= log_at[0] <= log_at[-1] <= steps:
         raise ValueError(f"log_steps run from {log_at[0]} to {log_at[-1]}; allowed are 0 to {steps}")
@@ -100,12 +102,12 @@ def train(
     stops = sorted({*log_at, *range(0, steps, checkpoint_every), steps})
     with _precision(first.precision), tqdm(total=steps, initial=step, disable=not progress, unit="step") as bar:
         for stop in (s for s in stops if s > step):
-            for _ in range(stop - step):
+            for done in range(step, stop):
                 optimiser.zero_grad()
-                gradient(params)
+                gradient(params, done)
                 with torch.no_grad():
                     for weight in params.values():
-                        weight.mul_(decay.view(-1, *[1] * (weight.dim() - 1)))
+                        regularise(weight)
                 optimiser.step()
             bar.update(stop - step)
             step = stop
