@@ -277,7 +277,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             "key-frequencies",
             "Appendix B",
             "Modular addition from scratch, many seeds: which frequencies are used, and how long grokking takes.",
-            {"live": lambda: _key_frequencies(8), "small": lambda: _key_frequencies(24)},
+            {"live": lambda: _key_frequencies(4), "small": lambda: _key_frequencies(24)},
         ),
         Experiment(
             "ungrokking-113", "Figures 1b, 7, 10", "Ungrokking at the paper's modulus.", {"small": _ungrokking_113}
