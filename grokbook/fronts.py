@@ -1,0 +1,138 @@
+"""Ungrokking as a front: the size D* below which a network forgets, how wide the front is, and how it moves.
+
+A run starts from a network that has learned the whole table and goes on with D' of its pairs. At any time the
+accuracies of the runs of one seed and weight decay, over D', climb from near chance to one; `statistics.transition`
+says where and how steeply. Time has two units: steps t, and the decay time eta * lambda * t, in which a parameter
+without gradient shrinks by a factor e, whatever the learning rate eta and the weight decay lambda.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from grokbook import results
+from grokbook.experiments import EXPERIMENTS
+from grokbook.statistics import permutation_test, slope, transition
+
+SETTINGS = ("modulus", "weight_decay", "learning_rate", "steps")
+Time = Callable[[pd.Series], float]
+"""From a row with a run's settings to a step of that run."""
+
+
+def recorded() -> dict[int, pd.DataFrame]:
+    """All recorded ungrokking runs on modular addition, by modulus; empty when there are none."""
+    names = [name for name in EXPERIMENTS if name.startswith("ungrokking") and results.recorded(name)]
+    both = [with_settings(results.load(name), results.provenance(name)) for name in names]
+    if not both:
+        return {}
+    table = pd.concat(both, ignore_index=True).drop_duplicates(["run", "step"])
+    return {p: table[table["modulus"] == p].reset_index(drop=True) for p in table["modulus"].unique()}
+
+
+def with_settings(table: pd.DataFrame, provenance: dict) -> pd.DataFrame:
+    """The table with every column of `SETTINGS`; a recorded one leaves out those that are the same for all its runs."""
+    configs = {run["key"]: run["config"] for run in provenance["runs"]}
+    missing = {name: table["run"].astype(str).map(lambda key, name=name: configs[key][name]) for name in SETTINGS}
+    return table.assign(**{name: values for name, values in missing.items() if name not in table})
+
+
+def end(run: pd.Series) -> float:
+    """The time of a run's last step."""
+    return float(run["steps"])
+
+
+def half(run: pd.Series) -> float:
+    """Half of it."""
+    return run["steps"] / 2
+
+
+def decay_time(value: float) -> Time:
+    """The step at which eta * lambda * t is `value`."""
+    return lambda run: value / (run["learning_rate"] * run["weight_decay"])
+
+
+def snapshot(table: pd.DataFrame, time: Time = end, column: str = "mirror_free_accuracy") -> pd.DataFrame:
+    """A row a run: run, seed, weight_decay, train_size, converged, step, and `accuracy`, which is `column` at `time`.
+
+    Between measurements it is interpolated in log-time. Runs that end before their `time` are left out.
+    """
+    rows = []
+    for key, run in table.groupby("run", sort=False, observed=True):
+        first, later = run.iloc[0], run[run["step"] > 0]
+        step = time(first)
+        if step > later["step"].max() * (1 + 1e-9):
+            continue
+        accuracy = np.interp(np.log(step), np.log(later["step"]), later[column])
+        settings = {name: first[name] for name in ("seed", "weight_decay", "train_size", "converged")}
+        rows.append({"run": key, **settings, "step": step, "accuracy": accuracy})
+    return pd.DataFrame(rows)
+
+
+def by_size(shot: pd.DataFrame) -> pd.Series:
+    """Mean accuracy at each size."""
+    return shot.groupby("train_size")["accuracy"].mean()
+
+
+def fronts(shot: pd.DataFrame) -> pd.DataFrame:
+    """seed, weight_decay, size (D*, in pairs) and width (decades) of each front of a `snapshot`.
+
+    A seed and weight decay whose accuracies do not pass one half, or that have fewer than three sizes, have none.
+    """
+    rows = []
+    for (seed, decay), runs in shot.groupby(["seed", "weight_decay"]):
+        try:
+            found = transition(runs["train_size"].to_numpy(), runs["accuracy"].to_numpy())
+        except ValueError:
+            continue
+        rows.append({"seed": seed, "weight_decay": decay, **found._asdict()})
+    return pd.DataFrame(rows, columns=["seed", "weight_decay", "size", "width"])
+
+
+def speed(table: pd.DataFrame, column: str = "mirror_free_accuracy") -> pd.Series:
+    """ln D*(T) - ln D*(T/2) by seed and weight decay: how far a front moved in the last factor of two of training."""
+    late, early = (
+        np.log(fronts(snapshot(table, time, column)).set_index(["seed", "weight_decay"])["size"])
+        for time in (end, half)
+    )
+    return (late - early).dropna()
+
+
+def shared_decay_time(table: pd.DataFrame) -> float:
+    """The longest decay time that every run reaches."""
+    by_run = table.groupby("run", observed=True)[["steps", "learning_rate", "weight_decay"]].first()
+    return float(by_run.prod(axis=1).min())
+
+
+def balanced(found: pd.DataFrame) -> pd.DataFrame:
+    """The fronts of those seeds that have one at every weight decay."""
+    decays = found["weight_decay"].nunique()
+    return found.groupby("seed").filter(lambda rows: len(rows) == decays)
+
+
+def factor(found: pd.DataFrame) -> float:
+    """Largest D* over smallest among weight decays, each a geometric mean over seeds."""
+    return float(np.exp(np.ptp(np.log(found["size"]).groupby(found["weight_decay"]).mean())))
+
+
+def trend(found: pd.DataFrame) -> float:
+    """d ln D* / d ln(weight decay)."""
+    return slope(np.log(found["weight_decay"]), np.log(found["size"]))
+
+
+def exchangeable(found: pd.DataFrame) -> float | None:
+    """How often weight decays exchanged within seeds give as large a `factor`; None with a single seed."""
+    table = np.log(found.pivot(index="seed", columns="weight_decay", values="size").to_numpy())
+    return permutation_test(table, lambda rows: float(np.ptp(rows.mean(axis=0)))) if len(table) > 1 else None
+
+
+def in_words(table: pd.DataFrame) -> str:
+    """Modulus, sizes, weight decays, seeds and steps of a table, and how many of its runs were flat at the end."""
+    runs = table.groupby("run", observed=True).first()
+    seeds = runs["seed"].nunique()
+    sizes, decays, steps = (sorted(runs[name].unique()) for name in ("train_size", "weight_decay", "steps"))
+    return (
+        f"p = {runs['modulus'].iloc[0]}, D' = {sizes[0]} to {sizes[-1]}, weight decay {', '.join(map(str, decays))}, "
+        f"{seeds} seed{'s' * (seeds > 1)}, {' or '.join(f'{s:,}' for s in steps)} steps, "
+        f"{runs['converged'].sum()} of {len(runs)} runs converged"
+    )

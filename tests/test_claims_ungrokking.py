@@ -1,0 +1,109 @@
+"""Judges of ungrokking: invented sweeps that make each verdict, and the change that unmakes it."""
+
+import pandas as pd
+import pytest
+from test_fronts import SIZES, sweep
+
+from grokbook import fronts
+from grokbook.claims import CLAIMS, judge
+from grokbook.claims import ungrokking as claims
+
+
+def test_p2_wants_both_ends_a_narrow_front_that_rests_and_three_seeds() -> None:
+    good = sweep(width=0.35)
+    assert claims.at_all(claims.p2, {53: good}).verdict == "confirmed"
+    assert "within 0.35 [0.35, 0.35] decades" in claims.p2(good).measured
+    two = claims.at_all(claims.p2, {53: sweep(width=0.35, seeds=2)})
+    assert two.verdict == "partly" and "fewer than 3 seeds" in two.reason
+    moving = claims.p2(sweep(width=0.35, clock=12.0))
+    assert moving.verdict == "partly" and "not settled" in moving.reason
+    assert claims.p2(sweep(width=0.6, size=330)).verdict == "partly"
+    assert claims.p2(sweep(width=1.3, size=330)).verdict == "not confirmed"  # and does not reach the ends
+    assert claims.p2(good[good["train_size"] < 400]).verdict == "not confirmed"
+    assert claims.p2(sweep(size=20)).verdict == "not confirmed"  # nothing is forgotten
+
+
+def test_p3_is_confirmed_when_weight_decays_agree_and_no_order_is_seen() -> None:
+    table = sweep(noise=0.02, decays=(0.5, 1.0, 1.5, 2.0))
+    jitter = {
+        (seed, decay): 1 + 0.02 * ((3 * seed + i) % 4 - 1.5)
+        for seed in range(3)
+        for i, decay in enumerate((0.5, 1, 1.5, 2))
+    }
+    factors = [jitter[key] for key in zip(table["seed"], table["weight_decay"], strict=True)]
+    table["train_size"] = table["train_size"] * factors  # moves each front by its factor
+    finding = claims.at_all(claims.p3, {53: table})
+    assert finding.verdict == "confirmed", finding
+    assert "at equal decay time" in finding.measured
+
+
+def test_p3_is_refuted_by_a_trend_and_partly_held_by_a_small_one() -> None:
+    assert claims.p3(sweep(power=0.3)).verdict == "not confirmed"
+    small = claims.p3(sweep(power=0.03))
+    assert small.verdict == "partly" and "they agree to a factor 1.25: yes" in small.reason
+    assert "weight decays are exchangeable: no" in small.reason
+
+
+def test_p3_with_one_seed_never_says_more_than_partly() -> None:
+    same = claims.p3(sweep(seeds=1))
+    assert same.verdict == "partly" and "no test with one seed" in same.reason and "permutation" not in same.measured
+    assert claims.p3(sweep(seeds=1, power=0.3)).verdict == "not confirmed"
+
+
+def test_p3_leaves_out_weight_decays_whose_front_still_moves() -> None:
+    table = sweep(clock=3.0, decays=(0.1, 1.0, 1.5, 2.0))
+    finding = claims.p3(table)
+    assert "weight decay 1.0, 1.5, 2.0," in finding.scale
+    assert "the fronts have settled: no" in claims.p3(sweep(clock=30.0)).reason
+
+
+def test_p3_needs_two_weight_decays() -> None:
+    assert claims.p3(sweep(decays=(1.0,))).verdict == "not testable here"
+
+
+def test_figure_1b_wants_a_run_in_every_seed_that_keeps_its_train_answers() -> None:
+    good = sweep()
+    start = good["step"] == 0
+    good.loc[start, ["test_accuracy", "mirror_free_accuracy"]] = 1.0
+    assert claims.at_all(claims.figure_1b, {53: good}).verdict == "confirmed"
+    kept = good.assign(mirror_free_accuracy=good["mirror_free_accuracy"].where(good["seed"] > 0, 1.0))
+    assert claims.figure_1b(kept).verdict == "partly"
+    assert claims.figure_1b(good.assign(train_accuracy=0.9)).verdict == "not confirmed"
+    assert claims.figure_1b(good.assign(test_loss=1.0)).verdict == "not confirmed"  # better than guessing
+
+
+def test_figure_4_wants_sharp_lines_on_top_of_each_other() -> None:
+    assert claims.figure_4(sweep(width=0.35)).verdict == "confirmed"
+    assert claims.figure_4(sweep(width=0.35, power=0.2)).verdict == "partly"
+    assert claims.figure_4(sweep(width=1.2, power=0.5)).verdict == "not confirmed"
+
+
+def test_figure_7_wants_middling_runs_that_are_converged() -> None:
+    assert claims.figure_7(sweep(width=0.35)).verdict == "confirmed"
+    moving = claims.figure_7(sweep(width=0.35).assign(converged=False))
+    assert moving.verdict == "partly" and "middling, converged: no" in moving.reason
+    small = sweep(width=0.35)
+    assert claims.figure_7(small[small["train_size"] > SIZES[-3]].assign(train_accuracy=0.5)).verdict == "not confirmed"
+
+
+def test_moduli_must_agree() -> None:
+    good, flat = sweep(width=0.35), sweep(size=20)
+    both = claims.at_all(claims.p2, {53: good, 113: flat.assign(modulus=113)})
+    assert both.verdict == "partly" and "p = 53" in both.scale and "p = 113" in both.scale
+
+
+@pytest.mark.parametrize("key", claims.CLAIMS)
+def test_claims_are_registered_and_judged_on_what_is_recorded(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert CLAIMS[key] is claims.CLAIMS[key]
+    tables: dict[int, pd.DataFrame] = {}
+    monkeypatch.setattr(claims, "recorded", lambda: tables)
+    assert judge(key).verdict == "not testable here"
+    tables[53] = sweep(seeds=1)
+    assert judge(key).scale.startswith("p = 53, D' = 120 to 900")
+
+
+def test_every_recorded_ungrokking_run_is_taken_up() -> None:
+    for modulus, table in fronts.recorded().items():
+        assert (table["modulus"] == modulus).all()
+        assert not table.duplicated(["run", "step"]).any()
+        assert table[["weight_decay", "learning_rate", "steps"]].notna().all(axis=None)

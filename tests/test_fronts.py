@@ -1,0 +1,113 @@
+"""Fronts: recovered on runs whose front is known at every time, in either unit of time."""
+
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grokbook import fronts
+from grokbook.training import log_spaced
+
+SIZES = np.geomspace(120, 900, 10).round().astype(int)
+
+
+def sweep(
+    size: float = 300,
+    width: float = 0.4,
+    power: float = 0.0,
+    seeds: int = 3,
+    decays: tuple[float, ...] = (0.5, 1.0, 2.0),
+    clock: float = 1.0,
+    noise: float = 0.05,
+) -> pd.DataFrame:
+    """Runs whose accuracy follows the logistic front D*(seed, decay, t) = size * decay^power * (1 - exp(-t'/clock))
+    with t' the decay time, and D* times exp(noise * normal) by seed."""
+    generator, scale = np.random.default_rng(0), width / (2 * np.log10(9))
+    steps = np.array(log_spaced(20_000, per_decade=15))
+    tables = []
+    for seed in range(seeds):
+        shift = np.exp(noise * generator.normal())
+        for decay in decays:
+            front = size * shift * decay**power * -np.expm1(-1e-3 * decay * steps / clock)
+            for kept in SIZES:
+                accuracy = 1 / (1 + (front / kept) ** (1 / scale))
+                tables.append(
+                    pd.DataFrame({"step": steps, "mirror_free_accuracy": accuracy, "test_accuracy": accuracy}).assign(
+                        run=f"{seed} {decay} {kept}",
+                        modulus=53,
+                        train_size=kept,
+                        weight_decay=decay,
+                        learning_rate=1e-3,
+                        steps=20_000,
+                        seed=seed,
+                        converged=True,
+                        train_accuracy=1.0,
+                        test_loss=10 * (1 - accuracy),
+                    )
+                )
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_a_front_is_found_for_each_seed_and_weight_decay() -> None:
+    found = fronts.fronts(fronts.snapshot(sweep(noise=0.0, power=0.1)))
+    assert len(found) == 9
+    assert found["size"].to_numpy() == pytest.approx(300 * found["weight_decay"] ** 0.1, rel=1e-3)
+    assert found["width"].to_numpy() == pytest.approx(0.4, rel=1e-2)
+    assert fronts.trend(found) == pytest.approx(0.1, rel=1e-2)
+    assert fronts.factor(found) == pytest.approx(4**0.1, rel=1e-3)
+
+
+def test_half_way_and_at_equal_decay_time_the_front_is_where_it_was() -> None:
+    table = sweep(noise=0.0, clock=4.0)
+    early = fronts.fronts(fronts.snapshot(table, fronts.half))
+    expected = 300 * -np.expm1(-1e-3 * early["weight_decay"] * 10_000 / 4)
+    assert early["size"].to_numpy() == pytest.approx(expected, rel=5e-3)
+    time = fronts.shared_decay_time(table)
+    assert time == pytest.approx(10)
+    alike = fronts.fronts(fronts.snapshot(table, fronts.decay_time(time)))
+    assert fronts.factor(alike) == pytest.approx(1, abs=5e-3)
+    assert fronts.factor(fronts.fronts(fronts.snapshot(table))) > 1.05
+
+
+def test_speed_is_what_the_front_gained_in_the_last_factor_of_two() -> None:
+    moved = fronts.speed(sweep(noise=0.0, clock=4.0, seeds=1))
+    time = 1e-3 * 20_000 * np.array([0.5, 1, 2]) / 4
+    assert moved.to_numpy() == pytest.approx(np.log(np.expm1(-time) / np.expm1(-time / 2)), abs=5e-3)
+
+
+def test_runs_that_end_early_and_sweeps_without_a_front_are_left_out() -> None:
+    table = sweep(seeds=1)
+    assert set(fronts.snapshot(table, fronts.decay_time(15))["weight_decay"]) == {1.0, 2.0}
+    assert fronts.fronts(fronts.snapshot(sweep(seeds=1, size=5000))).empty
+    few = table[table["train_size"].isin(SIZES[4:6])]
+    assert fronts.fronts(fronts.snapshot(few)).empty
+
+
+def test_only_seeds_with_every_weight_decay_are_compared() -> None:
+    found = fronts.fronts(fronts.snapshot(sweep()))
+    partial = found.drop(index=found.index[(found["seed"] == 1) & (found["weight_decay"] == 2)])
+    assert set(fronts.balanced(partial)["seed"]) == {0, 2}
+
+
+def test_weight_decays_are_exchangeable_within_seeds_unless_they_order_the_fronts() -> None:
+    ordered = fronts.fronts(fronts.snapshot(sweep(power=0.2)))
+    assert cast(float, fronts.exchangeable(ordered)) <= 6 / 6**3 + 1e-12  # three decays, three seeds, all in one order
+    generator = np.random.default_rng(1)
+    mixed = ordered.assign(size=300 * np.exp(0.1 * generator.normal(size=9)))
+    assert cast(float, fronts.exchangeable(mixed)) > 0.05
+    assert fronts.exchangeable(ordered[ordered["seed"] == 0]) is None
+
+
+def test_settings_that_a_recorded_table_leaves_out_come_from_its_provenance() -> None:
+    table = pd.DataFrame({"run": ["a", "b"], "steps": [10, 20]})
+    config = {"modulus": 53, "weight_decay": 1.0, "learning_rate": 1e-3, "steps": 5}
+    provenance = {"runs": [{"key": key, "config": config} for key in "ab"]}
+    filled = fronts.with_settings(table, provenance)
+    assert filled["modulus"].tolist() == [53, 53] and filled["weight_decay"].tolist() == [1.0, 1.0]
+    assert filled["steps"].tolist() == [10, 20]  # what the table has is kept
+
+
+def test_a_scale_in_words_counts_what_is_there() -> None:
+    words = fronts.in_words(sweep(seeds=1, decays=(1.0,)))
+    assert words == "p = 53, D' = 120 to 900, weight decay 1.0, 1 seed, 20,000 steps, 10 of 10 runs converged"
