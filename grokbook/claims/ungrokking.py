@@ -34,6 +34,7 @@ from grokbook.statistics import bootstrap
 
 GRADUAL = 1.0  # decades
 MARGIN = 1.25  # largest D* over smallest
+RANGE = 4.0  # largest weight decay over smallest, for a comparison worth the name
 SETTLED = 0.05  # of ln D*, in the last factor of two
 CHANCE = 0.05
 SEEDS = 3
@@ -78,7 +79,7 @@ def p2(table: pd.DataFrame) -> Finding:
 
 
 def p3(table: pd.DataFrame) -> Finding:
-    """P3, on the weight decays whose fronts have settled (on all of them where fewer than two have).
+    """P3, on the weight decays whose fronts have settled, if they span a factor RANGE, otherwise on all of them.
 
     Confirmed when they have settled, the interval of `factor` stays below MARGIN and the permutation test finds nothing
     at CHANCE. Not confirmed when the interval (with one seed: the value) lies above MARGIN and the test, if there is
@@ -86,7 +87,7 @@ def p3(table: pd.DataFrame) -> Finding:
     """
     moved = speed(table).groupby("weight_decay").mean()
     calm = moved.index[moved.abs() < SETTLED]
-    settled = len(calm) > 1
+    settled = len(calm) > 1 and calm.max() >= RANGE * calm.min()
     chosen = table[table["weight_decay"].isin(calm)] if settled else table
     found, scale = balanced(fronts(snapshot(chosen))), in_words(chosen)
     if found["weight_decay"].nunique() < 2:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from grokbook.claims.verdict import Finding
-from grokbook.fronts import by_size, fronts, in_words, snapshot
+from grokbook.fronts import by_size, decay_time, fronts, in_words, shared_decay_time, snapshot
 
 LOW, HIGH = 0.1, 0.9  # near-random below, very strong above
 SHARP = 0.5  # decades of D' from 10% to 90%
@@ -37,6 +37,12 @@ def figure_1b(table: pd.DataFrame) -> Finding:
     return Finding(verdict, measured, in_words(table), reason)
 
 
+def apart(shot: pd.DataFrame) -> float:
+    """The largest distance between two weight decays' mean accuracies, over the sizes that all of them have."""
+    lines = shot.groupby(["train_size", "weight_decay"])["accuracy"].mean().unstack().dropna()
+    return float((lines.max(axis=1) - lines.min(axis=1)).max())
+
+
 def figure_4(table: pd.DataFrame) -> Finding:
     """Figure 4: the fronts of test accuracy reach both ends with a mean width of at most SHARP, and the lines of the
     weight decays are never further apart than OVERLAP. Both: confirmed; one: partly."""
@@ -44,11 +50,11 @@ def figure_4(table: pd.DataFrame) -> Finding:
     ends, found = by_size(shot), fronts(shot)
     width = found["width"].mean() if len(found) else np.inf
     sharp = ends.iloc[0] < LOW and ends.iloc[-1] > HIGH and width <= SHARP
-    lines = shot.groupby(["train_size", "weight_decay"])["accuracy"].mean().unstack().dropna()
-    gap = (lines.max(axis=1) - lines.min(axis=1)).max()
+    gap = apart(shot)
+    alike = apart(snapshot(table, decay_time(shared_decay_time(table)), "test_accuracy"))
     measured = (
         f"test accuracy {ends.iloc[0]:.2f} to {ends.iloc[-1]:.2f}, 10% to 90% within {width:.2f} decades; "
-        f"lines at most {gap:.2f} apart"
+        f"lines at most {gap:.2f} apart, {alike:.2f} at equal decay time"
     )
     verdict = ("not confirmed", "partly", "confirmed")[int(sharp) + int(gap <= OVERLAP)]
     answers = ["yes" if part else "no" for part in (sharp, gap <= OVERLAP)]
