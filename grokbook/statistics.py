@@ -68,13 +68,16 @@ def bootstrap(
     if len(groups) < 2:
         raise ValueError(f"by is {by!r}; the table has {len(groups)} group of it, an interval needs at least two")
     generator = np.random.default_rng(seed)
+    found: dict[tuple[int, ...], float] = {}  # few seeds give few different draws: five seeds 126
     values = []
     for _ in range(draws):
-        chosen = generator.integers(len(groups), size=len(groups))
-        try:
-            values.append(statistic(pd.concat([groups[i] for i in chosen], ignore_index=True)))
-        except ValueError:
-            continue
+        chosen = tuple(sorted(generator.integers(len(groups), size=len(groups)).tolist()))
+        if chosen not in found:
+            try:
+                found[chosen] = statistic(pd.concat([groups[i] for i in chosen], ignore_index=True))
+            except ValueError:
+                found[chosen] = np.nan
+        values.append(found[chosen])
     values = [value for value in values if np.isfinite(value)]
     if not values:
         raise ValueError("statistic is defined on no draw; there is nothing to make an interval from")

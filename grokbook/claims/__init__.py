@@ -5,12 +5,19 @@ it. Judges live in the modules beside this one, a module a group of chapters; ea
 `results.load` returns, so that a test can hand it invented ones and see the verdict change.
 """
 
-from grokbook.claims import phenomenon, semi_grokking, theory
+from grokbook.claims import efficiency, other_tasks, phenomenon, semi_grokking, theory, ungrokking
 from grokbook.claims.verdict import VERDICTS, Claim, Finding
 
 __all__ = ["CLAIMS", "VERDICTS", "Claim", "Finding", "judge"]
 
-CLAIMS: dict[str, Claim] = {**phenomenon.CLAIMS, **theory.CLAIMS, **semi_grokking.CLAIMS}
+CLAIMS: dict[str, Claim] = {
+    **phenomenon.CLAIMS,
+    **theory.CLAIMS,
+    **semi_grokking.CLAIMS,
+    **efficiency.CLAIMS,
+    **ungrokking.CLAIMS,
+    **other_tasks.CLAIMS,
+}
 
 
 def judge(key: str) -> Finding:

@@ -1,0 +1,118 @@
+"""P1 and Figure 3: the judges on runs made from the model, where the truth is known and each verdict can be forced."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grokbook.claims import CLAIMS, efficiency
+from grokbook.claims.efficiency import Slope, at_all, figure_3a, figure_3b, figure_3c, figure_3d, flat, p1
+from grokbook.efficiency import Circuits, circuits
+
+MEM, GEN = (150, 300, 600, 1200, 2400), (1500, 1900, 2300, 2700)
+
+
+def runs(of_size: float, of_logit: float, sizes=MEM, seeds: int = 4, noise: float = 0.01) -> pd.DataFrame:
+    """Histories of runs with ln P = of_size ln D + of_logit ln o and a noise in P, that pass every check."""
+    generator = np.random.default_rng(len(sizes))
+    rows = []
+    for seed in range(seeds):
+        for size in sizes:
+            for decay in (0.5, 1, 2, 3):
+                logit = 50 * decay**-0.3 * np.exp(0.02 * generator.normal())
+                norm = 2 * size**of_size * logit**of_logit * np.exp(noise * generator.normal())
+                row = {"run": f"{seed} {size} {decay}", "seed": seed, "train_size": size, "weight_decay": decay}
+                row |= {"correct_logit": logit, "parameter_norm": norm, "converged": True}
+                row |= {
+                    "train_loss": 1e-7,
+                    "train_accuracy": 1.0,
+                    "trig_logit": logit,
+                    "mem_logit": 0.0,
+                    "mirror_free_accuracy": 1.0,
+                }
+                rows += [row | {"step": step} for step in (0, 10)]
+    return pd.DataFrame(rows)
+
+
+def made(mem: float = 0.3, gen: float = 0.0, of_logit: float = 0.3, **options) -> Circuits:
+    return circuits(runs(mem, of_logit, **options), runs(gen, of_logit, sizes=GEN, **options), 53)
+
+
+def test_p1_is_confirmed_when_one_price_rises_and_the_other_does_not() -> None:
+    found = p1(made())
+    assert found.verdict == "confirmed"
+    assert "C_mem +0.3" in found.measured and "80 of 80 runs, 4 seeds" in found.scale
+
+
+@pytest.mark.parametrize(
+    "change, verdict",
+    [
+        ({"gen": 0.2}, "partly"),  # generalising gets dearer too, if less so
+        ({"gen": -0.2}, "partly"),
+        ({"gen": 0.3}, "not confirmed"),  # the two do not differ
+        ({"mem": 0.0}, "not confirmed"),
+        ({"mem": -0.3}, "not confirmed"),
+        ({"noise": 3.0}, "not confirmed"),  # nothing can be told
+    ],
+)
+def test_p1_fails_where_it_should(change: dict, verdict: str) -> None:
+    assert p1(made(**change)).verdict == verdict
+
+
+def test_a_wide_interval_around_zero_is_not_flat() -> None:
+    assert flat(Slope(0.0, -0.1, 0.1), 0.3)
+    assert not flat(Slope(0.0, -0.2, 0.1), 0.3)
+    assert not flat(Slope(0.1, 0.0, 0.2), 0.3)
+
+
+@pytest.mark.parametrize(
+    "judge, change, verdict",
+    [
+        (figure_3a, {}, "confirmed"),
+        (figure_3a, {"of_logit": -0.2}, "partly"),
+        (figure_3a, {"mem": -0.2}, "partly"),
+        (figure_3a, {"mem": -0.2, "of_logit": -0.2}, "not confirmed"),
+        (figure_3b, {}, "confirmed"),
+        (figure_3b, {"mem": -0.3}, "not confirmed"),
+        (figure_3c, {}, "confirmed"),
+        (figure_3c, {"gen": 0.3}, "partly"),
+        (figure_3c, {"gen": 0.3, "of_logit": -0.2}, "not confirmed"),
+        (figure_3d, {}, "confirmed"),
+        (figure_3d, {"gen": 0.2}, "partly"),
+        (figure_3d, {"gen": 0.4}, "not confirmed"),
+    ],
+)
+def test_each_panel_has_each_verdict(judge, change: dict, verdict: str) -> None:
+    assert judge(made(**change)).verdict == verdict
+
+
+def test_one_curve_that_falls_makes_figure_3b_partly() -> None:
+    c = made()
+    runs = c.mem.copy()
+    low = runs["correct_logit"] <= runs["correct_logit"].min() * 1.1
+    runs.loc[low, "parameter_norm"] /= (runs.loc[low, "train_size"] / 150) ** 0.8
+    assert figure_3b(c._replace(mem=runs)).verdict == "partly"
+
+
+def test_moduli_must_agree() -> None:
+    good, bad = made(), made(mem=0.0)
+    assert at_all(p1, {53: good, 113: good}).verdict == "confirmed"
+    assert at_all(p1, {53: good, 113: bad}).verdict == "partly"
+    assert at_all(p1, {53: bad, 113: bad}).verdict == "not confirmed"
+
+
+def test_two_seeds_confirm_nothing_and_one_measures_nothing() -> None:
+    two, one = made(seeds=2), made(seeds=1)
+    assert p1(two).verdict == "confirmed"
+    assert at_all(p1, {53: two}).verdict == "partly"
+    assert at_all(p1, {53: two, 113: made()}).verdict == "confirmed"
+    alone = at_all(p1, {53: made(), 113: one})
+    assert alone.verdict == "confirmed" and alone.scale.count("p = ") == 1
+    assert at_all(p1, {53: one}).verdict == "not testable here"
+    assert at_all(p1, {}).verdict == "not testable here"
+
+
+@pytest.mark.parametrize("key", efficiency.CLAIMS)
+def test_every_claim_is_registered_and_judges_what_is_recorded(key: str) -> None:
+    assert CLAIMS[key] is efficiency.CLAIMS[key]
+    assert CLAIMS[key].chapter == "07-measuring-efficiency"
+    assert CLAIMS[key].judge().measured
