@@ -95,8 +95,8 @@ def _grokking_live() -> list[TrainConfig]:
 
 
 def _memorisation_live() -> list[TrainConfig]:
-    base = TrainConfig("add", 53, 150, 2500, random_labels=True, model=NARROW)
-    return grid(base, [150, 400, 1000], [1.0, 0.6, 2.0], [0])
+    base = TrainConfig("add", 53, 150, 1500, random_labels=True, model=NARROW)
+    return grid(base, [150, 400, 1000], [2.0], range(2))
 
 
 def _memorisation_small() -> list[TrainConfig]:
@@ -116,7 +116,7 @@ def _memorisation_paper() -> list[TrainConfig]:
 
 
 def _generalisation_live() -> list[TrainConfig]:
-    return grid(TrainConfig("add", 53, 1600, 2500, model=NARROW), [1600, 2200], [1.0, 2.0], [0])
+    return grid(TrainConfig("add", 53, 1600, 1500, model=NARROW), [1600, 2400], [2.0], range(2))
 
 
 def _generalisation_small() -> list[TrainConfig]:
@@ -277,7 +277,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             "key-frequencies",
             "Appendix B",
             "Modular addition from scratch, many seeds: which frequencies are used, and how long grokking takes.",
-            {"live": lambda: _key_frequencies(4), "small": lambda: _key_frequencies(24)},
+            {"live": lambda: _key_frequencies(2), "small": lambda: _key_frequencies(48)},
         ),
         Experiment(
             "ungrokking-113", "Figures 1b, 7, 10", "Ungrokking at the paper's modulus.", {"small": _ungrokking_113}

@@ -1,4 +1,4 @@
-"""Many circuits: against the two-circuit simulation, a test set counted point by point, and the theory's predictions."""
+"""Many circuits: against the two-circuit simulation, test points counted one by one, and the predicted steps."""
 
 from dataclasses import replace
 
