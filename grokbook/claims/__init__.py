@@ -5,7 +5,7 @@ it. Judges live in the modules beside this one, a module a group of chapters; ea
 `results.load` returns, so that a test can hand it invented ones and see the verdict change.
 """
 
-from grokbook.claims import efficiency, other_tasks, phenomenon, semi_grokking, theory, ungrokking
+from grokbook.claims import efficiency, many, other_tasks, phenomenon, semi_grokking, theory, trading, ungrokking
 from grokbook.claims.verdict import VERDICTS, Claim, Finding
 
 __all__ = ["CLAIMS", "VERDICTS", "Claim", "Finding", "judge"]
@@ -17,6 +17,8 @@ CLAIMS: dict[str, Claim] = {
     **efficiency.CLAIMS,
     **ungrokking.CLAIMS,
     **other_tasks.CLAIMS,
+    **trading.CLAIMS,
+    **many.CLAIMS,
 }
 
 
