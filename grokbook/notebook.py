@@ -1,11 +1,29 @@
-"""What a chapter needs from the notebook it runs in: measured numbers handed from a cell to the text.
+"""What a chapter needs from the notebook it runs in: numbers handed from a cell to the text, and a place to keep runs.
 
 MyST-NB's own `glue` lives in a package that Colab does not have; the format it writes is small and public, so the
 chapters use this function and run anywhere.
 """
 
+import os
+from pathlib import Path
+
 from IPython.core.formatters import format_display_data
 from IPython.display import display
+
+DRIVE = Path("/content/drive/MyDrive")  # where Colab mounts its reader's storage
+
+
+def storage(scale: str) -> Path | None:
+    """The folder in which a chapter keeps checkpoints and finished runs; None at the live scale, which keeps nothing.
+
+    It is the folder named by the environment variable GROKBOOK_RUNS if that is set; in Colab one on the mounted Drive,
+    which outlives the runtime; otherwise `runs`, where the notebook is.
+    """
+    if scale == "live":
+        return None
+    if "GROKBOOK_RUNS" in os.environ:
+        return Path(os.environ["GROKBOOK_RUNS"])
+    return DRIVE / "grokbook-runs" if DRIVE.is_dir() else Path("runs")
 
 
 def glue(name: str, value: object, *, show: bool = False) -> None:

@@ -52,6 +52,16 @@ def log_spaced(steps: int, per_decade: int = 20) -> list[int]:
     return [0, *np.unique(np.geomspace(1, steps, count).round().astype(int)).tolist()]
 
 
+def choose_device(name: str = "auto") -> str:
+    """The device to train on: "auto" is CUDA where there is one. Raises ValueError for a device that is not here."""
+    gpus = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))] if torch.cuda.is_available() else []
+    if name == "auto":
+        return "cuda" if gpus else "cpu"
+    if name not in ("cpu", *gpus):
+        raise ValueError(f"device is {name!r}; on this machine it may be {', '.join(['auto', 'cpu', *gpus])}")
+    return name
+
+
 def train(
     configs: Sequence[TrainConfig],
     *,
@@ -68,6 +78,7 @@ def train(
     start: parameters to begin with, [run, ...] or one run for all, whose dtype is then trained in; fresh ones from the
     seeds, in float32, when None.
     checkpoint: a .safetensors file, written every `checkpoint_every` steps; training resumes from it when it exists.
+    device: as `choose_device` takes it.
     Raises ValueError when the configs cannot share an ensemble, and DivergedError when a run is no longer finite.
     """
     configs = list(configs)
@@ -75,7 +86,7 @@ def train(
     first, steps = configs[0], configs[0].steps
     if start is None and any(c.start for c in configs):
         raise ValueError("start is None, but a config continues another run: pass that run's final parameters")
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    device = choose_device(device)
     torch.set_flush_denormal(True)  # late in training many values fall below 1e-38, where a CPU is five times slower
     tasks = [c.make_task() for c in configs]
     if start is None:

@@ -1,0 +1,65 @@
+"""What a list of runs would cost on this device: ten steps are timed, and nothing is started."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from grokbook.batches import Batch, plan
+from grokbook.training import TrainConfig, choose_device, train
+
+STEPS = 10
+UNITS = {"years": 365 * 86_400, "days": 86_400, "hours": 3600, "minutes": 60, "seconds": 1}
+
+
+def cost(configs: Iterable[TrainConfig], folder: str | Path | None = None, device: str = "auto") -> float:
+    """Print what it would take to train the configurations here, one after another, and return it in seconds.
+
+    With a folder, runs that are finished there cost nothing. Runs that others start from are counted. Ten steps of
+    the most and of the least expensive ensemble are timed; what lies between them is interpolated by the rough cost
+    of `Batch.seconds`. Measuring is left out: it adds a few per cent. Raises ValueError when the device is not here.
+    """
+    device = choose_device(device)
+    batches = plan(configs, folder if folder is not None else "no folder")
+    if not batches:
+        print("Nothing is left to train.")
+        return 0.0
+    ends = [min(batches, key=_rough), max(batches, key=_rough)]
+    timed = [seconds_per_step(batch, device) for batch in dict.fromkeys(ends)]
+    paces = np.interp([_rough(batch) for batch in batches], [_rough(batch) for batch in ends], [timed[0], timed[-1]])
+    total = float(sum(pace * batch.configs[0].steps for pace, batch in zip(paces, batches, strict=True)))
+    runs, largest = [config for batch in batches for config in batch.configs], ends[1].configs
+    where = torch.cuda.get_device_name(device) if device != "cpu" else f"the CPU, {torch.get_num_threads()} threads"
+    print(
+        f"{len(runs)} runs, {sum(config.steps for config in runs):,} steps in all.\n{STEPS} steps of the largest "
+        f"ensemble ({len(largest)} x {largest[0].task}, p = {largest[0].modulus}, D = {largest[0].train_size}) took "
+        f"{readable(STEPS * timed[-1])} on {where}.\nEverything: about {readable(total)}. Nothing was started."
+    )
+    return total
+
+
+def seconds_per_step(batch: Batch, device: str) -> float:
+    """The mean of ten steps of an ensemble, after two that load libraries; its runs begin afresh."""
+    configs = [replace(config, steps=2 + STEPS, start=None) for config in batch.configs]
+    began = 0.0
+
+    def note_the_time(*_) -> dict[str, float]:
+        nonlocal began
+        began = time.perf_counter()
+        return {}
+
+    train(configs, log_steps=[2], metrics=[note_the_time], device=device, progress=False)
+    return (time.perf_counter() - began) / STEPS
+
+
+def readable(seconds: float) -> str:
+    """A time with two significant digits in the largest unit of which there is at least one."""
+    unit = next((unit for unit, size in UNITS.items() if seconds >= size), "seconds")
+    return f"{seconds / UNITS[unit]:.2g} {unit}"
+
+
+def _rough(batch: Batch) -> float:
+    return batch.seconds(1)
