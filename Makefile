@@ -6,7 +6,7 @@ JOBS ?= 2
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: book test lint format links bench pictures address pins clean
+.PHONY: book test fresh pdf lint format links bench pictures address pins clean
 .DEFAULT_GOAL := book
 
 book: $(INSTALLED)  ## execute the chapters, build the HTML, print where it is; SCALE=paper for the paper's own sizes
@@ -14,6 +14,12 @@ book: $(INSTALLED)  ## execute the chapters, build the HTML, print where it is; 
 
 test: $(INSTALLED)  ## the package, the chapters (nbval) and the rendered pages, in one pytest run
 	OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(BIN)/python -m pytest -n $(JOBS)
+
+fresh: $(INSTALLED)  ## every chapter in a bare runtime that holds newer torch and numpy, with the wheel alone, as in Colab
+	$(BIN)/python tests/fresh.py --jobs $(JOBS)
+
+pdf: book  ## the whole book as _build/grokbook.pdf (needs Chromium)
+	$(BIN)/python book/pdf.py
 
 lint: $(INSTALLED)  ## style, types, spelling, stray outputs
 	$(BIN)/ruff check .

@@ -42,6 +42,13 @@ FILES = {
 }
 """Where a file, a folder or a pattern of files lies in its package, and where in the book's `runtime/`."""
 
+AXE = {
+    "axe-core@4.14.1": (
+        "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+    ),
+}
+"""The accessibility checker of the tests; no part of the book."""
+
 SET_UP = """\
 {
   // Where the book keeps the loader of its widgets and their icons, so that nothing is asked of another site.
@@ -85,6 +92,18 @@ def fetch_runtime(folder: Path) -> Path:
     (folder / "set-up.js").write_text(SET_UP)
     stamp.write_text(made_of)
     return folder
+
+
+def fetch_axe(folder: Path) -> Path:
+    """Put the accessibility checker into `folder` unless it is there already, and return its script."""
+    ((package, checksum),) = AXE.items()
+    script = folder / f"{package}.min.js"
+    if not script.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as unpacked:
+            unpack(package, checksum, Path(unpacked))
+            shutil.move(Path(unpacked) / "axe-core" / "axe.min.js", script)
+    return script
 
 
 def unpack(package: str, checksum: str, folder: Path) -> None:

@@ -9,11 +9,18 @@ import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "book"))
+
+from readers import pages_address  # noqa: E402
+
+ADDRESS = pages_address(yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"])
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 HOW_TO_GET_IT = "Install it with your system's packages, for instance `apt-get install chromium`."
@@ -45,17 +52,28 @@ def html_folder() -> Path:
     return ROOT / "_build" / "html"
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
+class Pages(SimpleHTTPRequestHandler):
+    """A folder served as GitHub serves a project's pages: below the project's name, 404.html for what is not there."""
+
+    prefix = urlsplit(ADDRESS).path
+
     def log_message(self, *args: object) -> None:
         pass
+
+    def translate_path(self, path: str) -> str:
+        return super().translate_path(f"/{path.removeprefix(self.prefix)}" if path.startswith(self.prefix) else "/none")
+
+    def send_error(self, code: int, *args: object) -> None:
+        self.error_message_format = Path(self.directory, "404.html").read_text().replace("%", "%%")
+        super().send_error(code, *args)
 
 
 @pytest.fixture(scope="session")
 def built_book(html_folder: Path) -> Iterator[str]:
     """The address at which the built book is served, without the closing slash."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(html_folder)))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Pages, directory=str(html_folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield f"http://127.0.0.1:{server.server_port}{Pages.prefix.rstrip('/')}"
     server.shutdown()
 
 

@@ -1,6 +1,8 @@
 """The conventions every chapter keeps (CONTRIBUTING.md), read from the notebooks as they are committed."""
 
+import json
 import re
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -116,6 +118,18 @@ def test_every_figure_has_a_caption_and_says_what_it_shows(path: Path) -> None:
             assert about.get("figure", {}).get("name", "").startswith("fig-"), cell.source
             assert len(about["figure"].get("caption", "")) > 20, cell.source
             assert len(about.get("image", {}).get("alt", "")) > 20, cell.source
+
+
+@each_notebook
+def test_is_spelt_right(path: Path, tmp_path: Path) -> None:
+    """Prose, code, captions and alternative texts, by codespell's list of common mistakes."""
+    notebook = nbformat.read(path, as_version=4)
+    about = [cell.metadata.get("mystnb", {}) for cell in notebook.cells]
+    words = [cell.source for cell in notebook.cells] + [json.dumps(each, ensure_ascii=False) for each in about]
+    (tmp_path / "words.md").write_text("\n\n".join(words))
+    command = [Path(sys.executable).with_name("codespell"), "--toml", ROOT / "pyproject.toml", "words.md"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_names_of_glued_numbers_figures_and_exercises_are_unique() -> None:

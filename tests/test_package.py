@@ -1,15 +1,14 @@
 """What readers install: the wheel, the lists of dependencies, and the one public address."""
 
 import re
-import shutil
 import subprocess
-import sys
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
+from fresh import build_wheel, plain
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -21,23 +20,9 @@ def tracked(*patterns: str) -> list[Path]:
     return [ROOT / name for name in listing.stdout.splitlines() if (ROOT / name).exists()]
 
 
-def plain(requirement: str) -> str:
-    """Return the name in a requirement, in the one spelling that pip compares."""
-    name = re.match(r"[\w.-]+", requirement)
-    assert name
-    return re.sub(r"[-_.]+", "-", name[0]).lower()
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    folder, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
-    for path in tracked():  # built aside, so that nothing left over in the working tree gets in
-        (source / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, source / path.relative_to(ROOT))
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)]
-    made = subprocess.run(command, capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
-    return set(zipfile.ZipFile(next(folder.glob("grokbook-*.whl"))).namelist())
+    return set(zipfile.ZipFile(build_wheel(tmp_path_factory.mktemp("wheel"))).namelist())
 
 
 def test_wheel_carries_every_file_of_the_package(wheel: set[str]) -> None:

@@ -1,0 +1,41 @@
+"""How heavy the first page is, and how long the chapters take to execute."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Response
+from test_pages import PAGES, open_page
+
+ROOT = Path(__file__).resolve().parent.parent
+CHAPTERS = [name for name in PAGES if (ROOT / "book" / f"{name}.ipynb").exists()]
+PROMISED = 90  # seconds on two idle cores
+SLACK = 1.5  # of processor time, which grows a little when other programs share the cores' caches
+WIDGETS = ("html-manager", "require.js", "anywidget")
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_takes_no_longer_than_promised(html_folder: Path, name: str) -> None:
+    """By the record of its execution, in processor time with one thread, so that a busy machine changes little."""
+    taken = json.loads((ROOT / "_build" / "executed" / f"{name}.json").read_text())
+    assert taken["scale"] == "live"
+    assert 0 < taken["cpu_seconds"] <= PROMISED * SLACK, f"{name} took {taken['cpu_seconds']:.0f} s of processor time"
+
+
+def test_the_first_page_is_light(page: Page, built_book: str) -> None:
+    """Below 1 MB with all it loads, text compressed as servers send it; it needs none of the widgets' scripts."""
+    sizes: dict[str, int] = {}
+
+    def weigh(answer: Response) -> None:
+        body = answer.body()
+        packed = answer.url.endswith((".woff", ".woff2", ".png"))
+        sizes[answer.url] = len(body) if packed else len(gzip.compress(body))
+
+    page.on("response", weigh)
+    open_page(page, f"{built_book}/{PAGES[0]}.html")
+    page.wait_for_load_state("networkidle")
+    heaviest = sorted(sizes.items(), key=lambda item: -item[1])[:12]
+    told = "\n".join(f"{size:>9} {address}" for address, size in heaviest)
+    assert not [address for address in sizes if any(word in address for word in WIDGETS)], told
+    assert sum(sizes.values()) < 1_000_000, told
