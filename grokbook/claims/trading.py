@@ -128,10 +128,10 @@ def weakest(table: pd.DataFrame, judged: Callable[[pd.DataFrame], tuple[str, str
             continue
         enough = flat_sizes >= max(SIZES, MOST * sizes)
         used = flat if enough else runs
-        verdict, measured = judged(used)
+        verdict, said = judged(used)
         verdict = "partly" if verdict == "confirmed" and not enough else verdict
         among = f"judged on {'these' if enough else 'all, which can give no more than partly'}"
-        found.append((verdict, f"p = {modulus}: {measured}", f"{len(flat)} of {len(runs)} runs converged, {among}"))
+        found.append((verdict, f"p = {modulus}: {said}", f"{len(flat)} of {len(runs)} runs converged, {among}"))
     if not found:
         return Finding("not testable here", "fewer than five train sizes", "none", "nothing of the kind is recorded")
     verdicts, measured, reasons = zip(*found, strict=True)
