@@ -166,15 +166,15 @@ def _ungrokking_paper() -> list[TrainConfig]:
     return from_full(long + wide, steps=20_000)
 
 
-def from_scratch(runs: list[TrainConfig], steps: int) -> list[TrainConfig]:
-    """Twins of the runs of weight decay 1 and so many steps: the same but for random initial weights."""
-    return [replace(run, start=None) for run in runs if run.weight_decay == 1 and run.steps == steps]
+def from_scratch(runs: Iterable[TrainConfig]) -> list[TrainConfig]:
+    """Twins of the runs of weight decay 1: the same but for random initial weights."""
+    return [replace(run, start=None) for run in runs if run.weight_decay == 1]
 
 
 def _trading_small() -> list[TrainConfig]:
     base = TrainConfig("add", 53, 1200, 5000, model=NARROW)
     large = from_full(grid(base, geometric(1200, 2600, 4), [1.0, 0.5, 2.0], range(3)), steps=6000)
-    return sorted(from_scratch(_ungrokking_small(), 20_000) + large, key=lambda run: run.seed)
+    return sorted(from_scratch(_ungrokking_small()) + large, key=lambda run: run.seed)
 
 
 MODULAR = ("subtract", "multiply", "divide", "divide-or-subtract", "sum-of-squares", "quadratic-form")
@@ -305,9 +305,9 @@ EXPERIMENTS: dict[str, Experiment] = {
             "Figure 10, Appendix A.4",
             "Ungrokking's twins from random weights; at small scale also larger sets from trained networks.",
             {
-                "live": lambda: from_scratch(_ungrokking_live(), 2500),
+                "live": lambda: from_scratch(_ungrokking_live()),
                 "small": _trading_small,
-                "paper": lambda: from_scratch(_ungrokking_paper(), 100_000),
+                "paper": lambda: from_scratch(run for run in _ungrokking_paper() if run.steps == 100_000),
             },
         ),
         Experiment("other-tasks-s5", "Figure 8", "Ungrokking on the three tasks in S5.", {"small": _other_tasks_s5}),
