@@ -189,8 +189,8 @@ def _other(
 
 
 def _other_tasks_live() -> list[TrainConfig]:
-    base = TrainConfig("subtract", 31, 100, 3000, model=NARROW)
-    return _other(("subtract", "multiply"), base, [60, 150, 300, 600], [1.0], 1, start=3000)
+    base = TrainConfig("subtract", 23, 50, 2000, model=TINY)
+    return _other(("subtract", "multiply", "sum-of-squares"), base, [50, 90, 150, 250], [1.0], 1, start=2000)
 
 
 def _other_tasks_small() -> list[TrainConfig]:
