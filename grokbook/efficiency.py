@@ -107,14 +107,16 @@ def inverse_kappa(circuits: pd.DataFrame, logit: str = "correct_logit") -> float
 
 
 def gamma(circuits: pd.DataFrame, logit: str = "correct_logit") -> float:
-    """The isologit slope d ln P / d ln D within seeds, the logit's part taken from the stripes.
+    """The isologit slope d ln P / d ln D at a fixed logit: the least-squares plane with a constant for each seed.
 
-    A seed moves norm and logit together, so a plane fitted to all runs (`statistics.isologit_slope`) can misjudge what
-    the logit costs; within a stripe only weight decay moves it. Raises ValueError when no seed has two train sizes, or
-    no stripe two logits.
+    logit: "correct_logit" as in Figure 3; "confidence" compares at equal train loss. Raises ValueError unless sizes and
+    logits vary apart within seeds.
     """
-    price = np.log(circuits["parameter_norm"]) - inverse_kappa(circuits, logit) * np.log(circuits[logit])
-    return slope_within(np.log(circuits["train_size"]), price, circuits["seed"])
+    logs = circuits[["train_size", logit, "parameter_norm"]].astype(float).apply(np.log)
+    across = (logs - logs.groupby(circuits["seed"]).transform("mean")).to_numpy()
+    if np.linalg.matrix_rank(across[:, :2], tol=1e-6) < 2:
+        raise ValueError(f"circuits are {len(circuits)} runs; train_size and {logit} must vary apart within seeds")
+    return float(np.linalg.lstsq(across[:, :2], across[:, 2], rcond=None)[0][0])
 
 
 def bucketed(circuits: pd.DataFrame, count: int = 6) -> pd.DataFrame:

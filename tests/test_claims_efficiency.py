@@ -11,7 +11,7 @@ from grokbook.efficiency import Circuits, circuits
 MEM, GEN = (150, 300, 600, 1200, 2400), (1500, 1900, 2300, 2700)
 
 
-def runs(of_size: float, of_logit: float, sizes=MEM, seeds: int = 4, noise: float = 0.01) -> pd.DataFrame:
+def runs(of_size: float, of_logit: float, sizes=MEM, seeds: int = 3, noise: float = 0.01) -> pd.DataFrame:
     """Histories of runs with ln P = of_size ln D + of_logit ln o and a noise in P, that pass every check."""
     generator = np.random.default_rng(len(sizes))
     rows = []
@@ -23,7 +23,7 @@ def runs(of_size: float, of_logit: float, sizes=MEM, seeds: int = 4, noise: floa
                 row = {"run": f"{seed} {size} {decay}", "seed": seed, "train_size": size, "weight_decay": decay}
                 row |= {"correct_logit": logit, "parameter_norm": norm, "converged": True}
                 row |= {
-                    "train_loss": 1e-7,
+                    "train_loss": np.exp(-logit / 3),
                     "train_accuracy": 1.0,
                     "trig_logit": logit,
                     "mem_logit": 0.0,
@@ -40,7 +40,7 @@ def made(mem: float = 0.3, gen: float = 0.0, of_logit: float = 0.3, **options) -
 def test_p1_is_confirmed_when_one_price_rises_and_the_other_does_not() -> None:
     found = p1(made())
     assert found.verdict == "confirmed"
-    assert "C_mem +0.3" in found.measured and "80 of 80 runs, 4 seeds" in found.scale
+    assert found.measured.count("C_mem +0.3") == 2 and "60 of 60 runs, 3 seeds" in found.scale
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,15 @@ def test_p1_is_confirmed_when_one_price_rises_and_the_other_does_not() -> None:
 )
 def test_p1_fails_where_it_should(change: dict, verdict: str) -> None:
     assert p1(made(**change)).verdict == verdict
+
+
+def test_p1_asks_for_both_currencies() -> None:
+    """Let either circuit be less sure with the same logits, or surer, the larger the train set."""
+    c = made()
+    gen = c.gen.assign(confidence=c.gen["confidence"] * (c.gen["train_size"] / 1500) ** -0.7)
+    assert p1(c._replace(gen=gen)).verdict == "partly"
+    mem = c.mem.assign(confidence=c.mem["confidence"] * (c.mem["train_size"] / 150) ** 1.1)
+    assert p1(c._replace(mem=mem)).verdict == "partly"
 
 
 def test_a_wide_interval_around_zero_is_not_flat() -> None:
