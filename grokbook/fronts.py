@@ -86,7 +86,8 @@ def fronts(shot: pd.DataFrame) -> pd.DataFrame:
         except ValueError:
             continue
         rows.append({"seed": seed, "weight_decay": decay, **found._asdict()})
-    return pd.DataFrame(rows, columns=["seed", "weight_decay", "size", "width"])
+    kinds = {"seed": int, "weight_decay": float, "size": float, "width": float}
+    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
 
 
 def speed(table: pd.DataFrame, column: str = "mirror_free_accuracy") -> pd.Series:
