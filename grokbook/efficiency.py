@@ -23,16 +23,16 @@ MEASURED = list(results.COLUMNS)[list(results.COLUMNS).index("train_loss") :]  #
 
 
 def settled(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a run: the median of each measured column over the last half of its steps, which no single spike moves.
+    """A row a run: the median of each measured column over the last fifth of its steps, which no single spike moves.
 
     table: histories such as `results.load` returns; the columns that describe a run are kept. A column `confidence` is
     added, -ln(train loss): what the logits are for.
     """
     last = table.groupby("run", sort=False, observed=True)["step"].transform("max")
-    half = table[table["step"] >= last / 2].groupby("run", sort=False, observed=True)
-    ends = half.last()
+    late = table[table["step"] >= 0.8 * last].groupby("run", sort=False, observed=True)
+    ends = late.last()
     measured = [name for name in MEASURED if name in ends]
-    ends[measured] = half[measured].median()
+    ends[measured] = late[measured].median()
     return ends.assign(confidence=-np.log(ends["train_loss"])).reset_index()
 
 
@@ -106,8 +106,15 @@ def inverse_kappa(circuits: pd.DataFrame, logit: str = "correct_logit") -> float
     return slope_within(np.log(circuits[logit]), np.log(circuits["parameter_norm"]), stripe)
 
 
-def gamma(circuits: pd.DataFrame, logit: str = "correct_logit") -> float:
-    """The isologit slope d ln P / d ln D at a fixed logit: the least-squares plane with a constant for each seed.
+class Plane(NamedTuple):
+    """d ln P / d ln D at a fixed logit, and d ln P / d ln o at a fixed size."""
+
+    size: float
+    logit: float
+
+
+def plane(circuits: pd.DataFrame, logit: str = "correct_logit") -> Plane:
+    """The least-squares plane ln P = constant of the seed + gamma ln D + c ln o over runs.
 
     logit: "correct_logit" as in Figure 3; "confidence" compares at equal train loss. Raises ValueError unless sizes and
     logits vary apart within seeds.
@@ -116,7 +123,12 @@ def gamma(circuits: pd.DataFrame, logit: str = "correct_logit") -> float:
     across = (logs - logs.groupby(circuits["seed"]).transform("mean")).to_numpy()
     if np.linalg.matrix_rank(across[:, :2], tol=1e-6) < 2:
         raise ValueError(f"circuits are {len(circuits)} runs; train_size and {logit} must vary apart within seeds")
-    return float(np.linalg.lstsq(across[:, :2], across[:, 2], rcond=None)[0][0])
+    return Plane(*np.linalg.lstsq(across[:, :2], across[:, 2], rcond=None)[0].tolist())
+
+
+def gamma(circuits: pd.DataFrame, logit: str = "correct_logit") -> float:
+    """The isologit slope of `plane`: how fast a circuit loses efficiency."""
+    return plane(circuits, logit).size
 
 
 def bucketed(circuits: pd.DataFrame, count: int = 6) -> pd.DataFrame:

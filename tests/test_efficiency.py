@@ -19,6 +19,7 @@ from grokbook.efficiency import (
     isologit_curves,
     memorising,
     nearest_sizes,
+    plane,
     settled,
 )
 from grokbook.model import ModelConfig, init
@@ -47,7 +48,8 @@ def runs(of_size: float, of_logit: float, seeds: int = 3, spread: float = 0.0, s
 @given(st.floats(-0.3, 0.6), st.floats(0.1, 1.5))
 def test_the_model_is_recovered_exactly(of_size: float, of_logit: float) -> None:
     table = runs(of_size, of_logit)
-    assert gamma(table) == pytest.approx(of_size, abs=1e-9)
+    assert plane(table) == pytest.approx((of_size, of_logit), abs=1e-9)
+    assert gamma(table) == plane(table).size
     assert inverse_kappa(table) == pytest.approx(of_logit, abs=1e-9)
     renamed = table.rename(columns={"correct_logit": "confidence"})
     assert gamma(renamed, "confidence") == pytest.approx(of_size, abs=1e-9)
@@ -103,15 +105,15 @@ def test_nearest_sizes_are_near_in_ratio() -> None:
 
 
 def history(**last: float) -> pd.DataFrame:
-    """Four measurements of one run; those of the last half are `last`, but for one spike, the first two are zero."""
-    table = pd.DataFrame({"run": "a", "step": [0, 10, 50, 60, 70, 100], "train_size": 40, "seed": 0, "converged": True})
+    """One run: four measurements in the last fifth of its steps that are `last`, but for one spike, and zeros before."""
+    table = pd.DataFrame({"run": "a", "step": [0, 79, 80, 90, 95, 100], "train_size": 40, "seed": 0, "converged": True})
     base = {"train_loss": 1e-7, "train_accuracy": 1.0, "mirror_free_accuracy": 1.0, "trig_logit": 49.9}
     for name, value in (base | {"mem_logit": 0.1, "parameter_norm": 20.0, "correct_logit": 50.0} | last).items():
         table[name] = [0, 0, value, 0.9 * value, value, value]
     return table
 
 
-def test_settled_is_the_median_of_the_last_half() -> None:
+def test_settled_is_the_median_of_the_last_fifth() -> None:
     ends = settled(pd.concat([history(), history(parameter_norm=30.0).assign(run="b", seed=1)]))
     assert ends["parameter_norm"].tolist() == [20, 30]
     assert ends["seed"].tolist() == [0, 1] and ends["train_size"].tolist() == [40, 40]
