@@ -105,7 +105,7 @@ def test_nearest_sizes_are_near_in_ratio() -> None:
 
 
 def history(**last: float) -> pd.DataFrame:
-    """One run: four measurements in the last fifth of its steps that are `last`, but for one spike, and zeros before."""
+    """One run: four measurements in the last fifth of its steps, `last` but for one spike, and zeros before."""
     table = pd.DataFrame({"run": "a", "step": [0, 79, 80, 90, 95, 100], "train_size": 40, "seed": 0, "converged": True})
     base = {"train_loss": 1e-7, "train_accuracy": 1.0, "mirror_free_accuracy": 1.0, "trig_logit": 49.9}
     for name, value in (base | {"mem_logit": 0.1, "parameter_norm": 20.0, "correct_logit": 50.0} | last).items():
