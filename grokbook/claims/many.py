@@ -103,7 +103,7 @@ def staircase() -> Finding:
     history = simulate(configs, steps=25_000, every=50)
     led = [leaders(run) for _, run in history.groupby("run")]
     agree = sum(found == records(config) for found, config in zip(led, configs, strict=True))
-    measured = f"so for {agree} of {len(configs)} orders of efficiency among four circuits"
+    measured = f"exactly such circuits lead in {agree} of {len(configs)} orders of efficiency among four circuits"
     if agree == len(configs):
         return Finding(
             "partly", measured, "simulation", "true of the model; whose circuits they are in networks is open"
