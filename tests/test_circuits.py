@@ -13,7 +13,9 @@ from grokbook.circuits import (
     embedding_spectrum,
     frequency_amplitudes,
     key_frequencies,
+    key_metric,
     logit_table,
+    masked_frequencies,
     split_logits,
     trig_metrics,
     trig_share,
@@ -136,6 +138,18 @@ def test_taking_frequencies_out_of_the_embedding():
 def test_other_tables_are_refused(shape, words):
     with pytest.raises(ValueError, match=words):
         split_logits(torch.zeros(shape))
+
+
+def test_key_frequencies_survive_as_one_number():
+    task = add(11)
+    for seed in range(4):
+        params = init(ModelConfig(16, 8, 32), task, [seed])
+        mask = key_metric(params, task, task.split(40, 0)[0])["key_mask"]
+        assert masked_frequencies(mask) == key_frequencies(centre(logit_table(params)[0]))
+    assert masked_frequencies(0) == [] and masked_frequencies(1 + 4 + 1024) == [1, 3, 11]
+    for wrong in (2.5, -1):
+        with pytest.raises(ValueError, match=f"mask is {wrong}; it must be a sum of powers of two"):
+            masked_frequencies(wrong)
 
 
 def test_metrics_of_a_real_network():

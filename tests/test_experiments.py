@@ -89,3 +89,11 @@ def test_unknown_scale_is_refused_by_name() -> None:
 
 def test_a_config_may_share_an_ensemble_with_its_other_seeds() -> None:
     check_alike([c for c in EXPERIMENTS["grokking"].runs("small")])
+
+
+def test_every_network_of_key_frequencies_has_its_own_seed_and_says_its_keys() -> None:
+    configs = EXPERIMENTS["key-frequencies"].runs("small")
+    assert len({config.seed for config in configs}) == len(configs) == 48
+    assert len({config.train_size for config in configs}) == 4
+    assert EXPERIMENTS["key-frequencies"].runs("live") == configs[:2]
+    assert all(len(metrics(config)) == 2 for config in configs)
