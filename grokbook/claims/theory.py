@@ -89,7 +89,7 @@ def local_minima() -> Finding:
 def figure_2a() -> Finding:
     """C_gen starts to grow by step 2500, substitutes for C_mem, and the norm falls."""
     history = simulate(TABLE_1["a"]).set_index("step")
-    start, turn = int((history["w_g"] > 0.05).idxmax()), grokking_step(history.reset_index())
+    start, turn = (history["w_g"] > 0.05).to_numpy().argmax(), grokking_step(history.reset_index())
     last = history.iloc[-1]
     good = 2000 <= start <= 3000 and turn == turn and last.w_g > last.w_m
     good = good and last.parameter_norm < history.parameter_norm.max()
