@@ -96,7 +96,7 @@ def _grokking_live() -> list[TrainConfig]:
 
 def _memorisation_live() -> list[TrainConfig]:
     base = TrainConfig("add", 53, 150, 1500, random_labels=True, model=NARROW)
-    return grid(base, [150, 400, 1000], [2.0], range(2))
+    return grid(base, [150, 300, 600], [2.0], range(2))
 
 
 def _memorisation_small() -> list[TrainConfig]:
