@@ -40,7 +40,8 @@ bench: $(INSTALLED)  ## our speed against the peers and the floor, in an environ
 	.venv-bench/bin/python -m benchmarks
 
 pictures: book  ## the README's pictures, taken of the built pages (needs Chromium)
-	$(BIN)/python book/pictures.py 05-three-ingredients page docs/book.png
+	$(BIN)/python book/pictures.py intro#the-puzzle-in-one-picture page docs/book.png
+	$(BIN)/python book/pictures.py 05-three-ingredients .gb docs/widget.png
 
 address: $(INSTALLED)  ## make address URL=https://github.com/OWNER/NAME: move the book to another public address
 	$(BIN)/python book/address.py $(URL)

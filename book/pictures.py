@@ -1,7 +1,7 @@
 """Photograph the built book for the README: python book/pictures.py PAGE SELECTOR FILE.png
 
-Opens _build/html/PAGE.html in Chromium, straight from disk, and photographs the element that SELECTOR finds, or the
-first screen when SELECTOR is "page".
+Opens _build/html/PAGE.html in Chromium, straight from disk, and photographs the element that SELECTOR finds, or one
+screen when SELECTOR is "page": the first, or the one at a heading when PAGE ends in its #name.
 """
 
 import shutil
@@ -14,13 +14,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
-    name, selector, target = sys.argv[1:]
+    place, selector, target = sys.argv[1:]
+    name, _, heading = place.partition("#")
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1280, "height": 800}, device_scale_factor=1)
         page.goto((ROOT / "_build" / "html" / f"{name}.html").as_uri(), wait_until="load")
         page.evaluate("() => window.MathJax?.startup?.promise")
+        if heading:
+            page.evaluate("name => document.getElementById(name).scrollIntoView()", heading)
+            page.wait_for_load_state("networkidle")
         (ROOT / target).parent.mkdir(exist_ok=True)
         if selector == "page":
             page.screenshot(path=ROOT / target)

@@ -35,6 +35,7 @@ FILES = {
     "requirejs/require.js": "require.js",
     "html-manager/dist/embed-amd.js": "html-manager/dist/embed-amd.js",
     "html-manager/dist/*.woff2": "html-manager/dist",
+    "html-manager/dist/*[0-9a-f].woff2": ".",  # where its styles look for them when another script loads them
     "mathjax/es5/tex-chtml-full.js": "mathjax/tex-chtml-full.js",
     "mathjax/es5/output/chtml/fonts": "mathjax/output/chtml/fonts",
     "mathjax/es5/a11y": "mathjax/a11y",

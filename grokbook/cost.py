@@ -33,11 +33,10 @@ def cost(configs: Iterable[TrainConfig], folder: str | Path | None = None, devic
     total = float(sum(pace * batch.configs[0].steps for pace, batch in zip(paces, batches, strict=True)))
     runs, largest = [config for batch in batches for config in batch.configs], ends[1].configs
     where = torch.cuda.get_device_name(device) if device != "cpu" else f"the CPU, {torch.get_num_threads()} threads"
-    print(
-        f"{len(runs)} runs, {sum(config.steps for config in runs):,} steps in all.\n{STEPS} steps of the largest "
-        f"ensemble ({len(largest)} x {largest[0].task}, p = {largest[0].modulus}, D = {largest[0].train_size}) took "
-        f"{readable(STEPS * timed[-1])} on {where}.\nEverything: about {readable(total)}. Nothing was started."
-    )
+    example = f"{len(largest)} x {largest[0].task}, p = {largest[0].modulus}, D = {largest[0].train_size}"
+    print(f"{len(runs)} runs, {sum(config.steps for config in runs):,} steps in all, on {where}.")
+    print(f"{STEPS} steps of the largest ensemble ({example}): {readable(STEPS * timed[-1])}.")
+    print(f"Everything: about {readable(total)}. Nothing was started.")
     return total
 
 
