@@ -34,7 +34,8 @@ def with_settings(table: pd.DataFrame, provenance: dict) -> pd.DataFrame:
     """The table with every column of `SETTINGS`; a recorded one leaves out those that are the same for all its runs."""
     configs = {run["key"]: run["config"] for run in provenance["runs"]}
     missing = {name: table["run"].astype(str).map(lambda key, name=name: configs[key][name]) for name in SETTINGS}
-    return table.assign(**{name: values for name, values in missing.items() if name not in table})
+    whole = table.assign(**{name: values for name, values in missing.items() if name not in table})
+    return whole.assign(weight_decay=whole["weight_decay"].astype(float).round(6))  # float32's 0.1 is 0.1 again
 
 
 def end(run: pd.Series) -> float:

@@ -100,6 +100,11 @@ def test_traits_are_the_choice(table):
         _ = widget.run
 
 
+def test_a_recorded_tables_float32_makes_no_odd_weight_decays(table):
+    widget = Ungrokking(table.astype({"weight_decay": "float32"}), 235, weight_decay=0.1, seed=1)
+    assert len(widget.run) and {run[1] for run in widget.data["runs"]} == {0.1, 1.0}
+
+
 def test_what_cannot_be_shown_is_refused(table):
     with pytest.raises(ValueError, match="not finite"):
         pack(table.assign(mem_logit=np.nan))

@@ -5,6 +5,7 @@ only the five smallest sizes of one seed had been seen. A transition is sharp wh
 within half a factor of ten in D'; the model with Table 1's kappa = 1.2 and a memorising norm growing as the square root
 of D' would need 1.3. Weight decays agree when their D* lie within a factor of 1.25. Runs are seldom flat when they end,
 so the front itself is asked to be: it has settled when it moved by less than 5% in the last factor of two of training.
+(That settled weight decays must span a factor of four was added when the first seed was known.)
 Every modulus on record is judged on its own; "confirmed" needs all of them, and three seeds at one of them at least.
 """
 

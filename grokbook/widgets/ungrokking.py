@@ -41,6 +41,7 @@ class Ungrokking(anywidget.AnyWidget):
     row = traitlets.Int(min=0, help="number of the packed row at the cursor").tag(sync=True)
 
     def __init__(self, table: pd.DataFrame, size: int, weight_decay: float = 1.0, seed: int = 0) -> None:
+        table = table.assign(weight_decay=table["weight_decay"].astype(float).round(6))  # float32's 0.1 is 0.1 again
         super().__init__(data=pack(table), size=size, weight_decay=weight_decay, seed=seed)
         self._table = table
         self.row = len(thinned(self.run)) - 1
