@@ -80,8 +80,9 @@ def circuits(mem: pd.DataFrame, gen: pd.DataFrame, modulus: int) -> Circuits:
         alone = memorising(ends) if kind == "C_mem" else generalising(ends, modulus)
         kept = ends[alone].reset_index(drop=True)
         parts.append(kept)
-        sizes = f"D = {ends['train_size'].min()} to {ends['train_size'].max()}"
-        words.append(f"{kind} {len(kept)} of {len(ends)} runs, {kept['seed'].nunique()} seeds, {sizes}")
+        seeds, sizes = kept["seed"].nunique(), ends["train_size"]
+        count = f"{len(kept)} of {len(ends)} runs, {seeds} seed{'s' * (seeds != 1)}"
+        words.append(f"{kind} {count}, D = {sizes.min()} to {sizes.max()}")
     return Circuits(parts[0], parts[1], f"p = {modulus}: {'; '.join(words)}")
 
 
