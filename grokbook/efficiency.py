@@ -73,10 +73,17 @@ class Circuits(NamedTuple):
     scale: str
 
 
-def circuits(mem: pd.DataFrame, gen: pd.DataFrame, modulus: int) -> Circuits:
-    """The runs that hold their circuit and nothing else, from histories such as `results.load` returns."""
+def circuits(mem: pd.DataFrame | None, gen: pd.DataFrame | None, modulus: int) -> Circuits:
+    """The runs that hold their circuit and nothing else, from histories such as `results.load` returns.
+
+    A kind that is None has a table without rows.
+    """
     parts, words = [], []
-    for kind, ends in (("C_mem", settled(mem)), ("C_gen", settled(gen))):
+    for kind, table in (("C_mem", mem), ("C_gen", gen)):
+        if table is None:
+            parts.append(pd.DataFrame(columns=["seed", "train_size", "parameter_norm", "correct_logit", "confidence"]))
+            continue
+        ends = settled(table)
         alone = memorising(ends) if kind == "C_mem" else generalising(ends, modulus)
         kept = ends[alone].reset_index(drop=True)
         parts.append(kept)
@@ -87,14 +94,14 @@ def circuits(mem: pd.DataFrame, gen: pd.DataFrame, modulus: int) -> Circuits:
 
 
 def recorded() -> dict[int, Circuits]:
-    """The circuits of every modulus that has both experiments on record."""
+    """The circuits of every modulus that has one of the two experiments on record at least."""
     found = {}
-    for name in EXPERIMENTS:
-        other = name.replace("memorisation", "generalisation")
-        if name.startswith("memorisation") and results.recorded(name) and results.recorded(other):
-            mem = results.load(name)
-            modulus = results.config(name, mem["run"].iloc[0]).modulus
-            found[modulus] = circuits(mem, results.load(other), modulus)
+    for name in ("memorisation", "memorisation-113"):
+        both = name, name.replace("memorisation", "generalisation")
+        tables = [results.load(one) if results.recorded(one) else None for one in both]
+        if any(table is not None for table in tables):
+            modulus = EXPERIMENTS[name].runs("small")[0].modulus
+            found[modulus] = circuits(tables[0], tables[1], modulus)
     return found
 
 
@@ -118,8 +125,10 @@ def plane(circuits: pd.DataFrame, logit: str = "correct_logit") -> Plane:
     """The least-squares plane ln P = constant of the seed + gamma ln D + c ln o over runs.
 
     logit: "correct_logit" as in Figure 3; "confidence" compares at equal train loss. Raises ValueError unless sizes and
-    logits vary apart within seeds.
+    logits vary apart within seeds, and there are more runs than numbers to fit.
     """
+    if len(circuits) <= 2 + circuits["seed"].nunique():
+        raise ValueError(f"circuits are {len(circuits)} runs; a plane needs three more than there are seeds")
     logs = circuits[["train_size", logit, "parameter_norm"]].astype(float).apply(np.log)
     across = (logs - logs.groupby(circuits["seed"]).transform("mean")).to_numpy()
     if np.linalg.matrix_rank(across[:, :2], tol=1e-6) < 2:

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from grokbook.claims import CLAIMS, efficiency
-from grokbook.claims.efficiency import Slope, at_all, figure_3a, figure_3b, figure_3c, figure_3d, flat, p1
-from grokbook.efficiency import Circuits, circuits
+from grokbook.claims.efficiency import Slope, at_all, difference, figure_3a, figure_3b, figure_3c, figure_3d, flat, p1
+from grokbook.efficiency import Circuits, circuits, gamma
 
 MEM, GEN = (150, 300, 600, 1200, 2400), (1500, 1900, 2300, 2700)
 
@@ -118,6 +118,23 @@ def test_two_seeds_confirm_nothing_and_one_measures_nothing() -> None:
     assert alone.verdict == "confirmed" and alone.scale.count("p = ") == 1
     assert at_all(p1, {53: one}).verdict == "not testable here"
     assert at_all(p1, {}).verdict == "not testable here"
+
+
+def test_a_panel_needs_its_own_circuit_only() -> None:
+    mem, both = circuits(runs(0.3, 0.3), None, 53), circuits(runs(0.3, 0.3), runs(0.0, 0.3, GEN, seeds=1), 53)
+    for c in (mem, both):
+        assert at_all(figure_3a, {53: c}, "mem").verdict == "confirmed"
+        assert at_all(figure_3b, {53: c}, "mem").verdict == "confirmed"
+        for judge in (p1, figure_3c, figure_3d):
+            found = at_all(judge, {53: c})
+            assert found.verdict == "not testable here" and "C_mem 60 of 60" in found.scale
+
+
+def test_a_difference_is_taken_over_shared_seeds() -> None:
+    c = made()
+    odd = c.mem[c.mem["seed"] == 0].assign(seed=9, parameter_norm=lambda rows: rows["train_size"] ** 2.0)
+    more = c._replace(mem=pd.concat([c.mem, odd], ignore_index=True))
+    assert difference(more, gamma) == difference(c, gamma)
 
 
 @pytest.mark.parametrize("key", efficiency.CLAIMS)

@@ -85,6 +85,12 @@ def test_what_does_not_vary_is_refused() -> None:
         bucketed(runs(0.3, 0.3).assign(correct_logit=50.0))
 
 
+def test_a_plane_through_as_few_runs_as_it_has_numbers_is_refused() -> None:
+    two_a_seed = runs(0.3, 0.3, seeds=2, spread=0.1).groupby("seed").nth([0, 7])
+    with pytest.raises(ValueError, match="three more than there are seeds"):
+        plane(two_a_seed)
+
+
 def test_buckets_are_six_geometric_intervals() -> None:
     table = pd.DataFrame({"correct_logit": [1.0, 1.9, 2.1, 15.9, 17.0, 64.0]})
     np.testing.assert_allclose(bucketed(table)["bucket"], np.sqrt([2, 2, 8, 128, 512, 2048]))

@@ -40,8 +40,10 @@ def with_interval(table: pd.DataFrame, statistic: Callable[[pd.DataFrame], float
 
 
 def difference(c: Circuits, statistic: Callable[[pd.DataFrame], float]) -> Slope:
-    """The memorising circuit's statistic less the generalising one's; a seed is drawn for both together."""
-    both = pd.concat([c.mem.assign(kind="mem"), c.gen.assign(kind="gen")], ignore_index=True)
+    """C_mem's statistic less C_gen's, over the seeds that both have; a seed is drawn for both together."""
+    shared = set(c.mem["seed"]) & set(c.gen["seed"])
+    parts = [table[table["seed"].isin(shared)].assign(kind=kind) for kind, table in (("mem", c.mem), ("gen", c.gen))]
+    both = pd.concat(parts, ignore_index=True)
 
     def gap(rows: pd.DataFrame) -> float:
         return statistic(rows[rows["kind"] == "mem"]) - statistic(rows[rows["kind"] == "gen"])
@@ -135,65 +137,59 @@ def curve_slopes(runs: pd.DataFrame) -> list[float]:
     return [slope(np.log(curve["train_size"]), np.log(curve["parameter_norm"])) for curve in curves]
 
 
-def at_all(judge: Callable[[Circuits], Finding], all_circuits: dict[int, Circuits]) -> Finding:
-    """One finding from those at each modulus; a modulus without two seeds of either circuit has none."""
-    found = []
+def at_all(judge: Callable[[Circuits], Finding], all_circuits: dict[int, Circuits], needs: str = "mem gen") -> Finding:
+    """One finding from those at each modulus. One without two seeds of each circuit that the judge needs has none."""
+    found, seeds = [], []
     for c in all_circuits.values():
         try:
-            found.append((judge(c), min(c.mem["seed"].nunique(), c.gen["seed"].nunique())))
+            found.append(judge(c))
         except ValueError:
             continue
+        seeds.append(min(getattr(c, part)["seed"].nunique() for part in needs.split()))
     if not found:
-        return Finding("not testable here", "nothing", "none", "no modulus has two seeds of both circuits on record")
-    verdicts = {finding.verdict for finding, _ in found}
+        there = "; ".join(c.scale for c in all_circuits.values()) or "nothing"
+        return Finding(
+            "not testable here", "nothing yet", there, "no modulus has two seeds of what is needed on record"
+        )
+    verdicts = {finding.verdict for finding in found}
     verdict = verdicts.pop() if len(verdicts) == 1 else "partly"
-    reasons = [finding.reason for finding, _ in found]
-    if verdict == "confirmed" and max(seeds for _, seeds in found) < SEEDS:
+    reasons = [finding.reason for finding in found]
+    if verdict == "confirmed" and max(seeds) < SEEDS:
         verdict, reasons = "partly", [*reasons, f"but with fewer than {SEEDS} seeds"]
-    measured, scale = (" / ".join(getattr(finding, part) for finding, _ in found) for part in ("measured", "scale"))
+    measured, scale = (" / ".join(getattr(finding, part) for finding in found) for part in ("measured", "scale"))
     return Finding(verdict, measured, scale, " / ".join(dict.fromkeys(reasons)))
 
 
-def now(judge: Callable[[Circuits], Finding]) -> Finding:
+def now(judge: Callable[[Circuits], Finding], needs: str = "mem gen") -> Finding:
     """The finding on whatever is on record."""
-    return at_all(judge, recorded())
+    return at_all(judge, recorded(), needs)
 
 
-CHAPTER = "07-measuring-efficiency"
+def claim(
+    source: str, statement: str, paper: str, judge: Callable[[Circuits], Finding], needs: str = "mem gen"
+) -> Claim:
+    """A claim of this chapter."""
+    return Claim(source, statement, paper, "07-measuring-efficiency", partial(now, judge, needs))
+
+
 CLAIMS = {
-    "P1": Claim(
-        "Section 5.1, P1",
-        "C_mem's efficiency falls as the train set grows; C_gen's stays constant.",
-        "none given",
-        CHAPTER,
-        partial(now, p1),
+    "P1": claim(
+        "Section 5.1, P1", "C_mem's efficiency falls as the train set grows; C_gen's stays constant.", "none given", p1
     ),
-    "Figure 3a": Claim(
+    "Figure 3a": claim(
         "Figure 3a",
         "At a fixed logit C_mem's norm rises with dataset size; at a fixed size, larger logits take a larger norm.",
         "read off a scatter plot",
-        CHAPTER,
-        partial(now, figure_3a),
+        figure_3a,
+        "mem",
     ),
-    "Figure 3b": Claim(
-        "Figure 3b",
-        "C_mem's isologit curves go up and right.",
-        "six curves",
-        CHAPTER,
-        partial(now, figure_3b),
-    ),
-    "Figure 3c": Claim(
+    "Figure 3b": claim("Figure 3b", "C_mem's isologit curves go up and right.", "six curves", figure_3b, "mem"),
+    "Figure 3c": claim(
         "Figure 3c, Section 5.1",
         "C_gen: no obvious structure by dataset size; stripes of one seed and size go up and right.",
         "read off a scatter plot",
-        CHAPTER,
-        partial(now, figure_3c),
+        figure_3c,
+        "gen",
     ),
-    "Figure 3d": Claim(
-        "Figure 3d",
-        "C_gen's isologit curves are flat.",
-        "six curves",
-        CHAPTER,
-        partial(now, figure_3d),
-    ),
+    "Figure 3d": claim("Figure 3d", "C_gen's isologit curves are flat.", "six curves", figure_3d),
 }
