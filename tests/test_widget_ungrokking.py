@@ -149,7 +149,7 @@ def test_keyboard_and_play_move_the_page_without_a_kernel(page: Page, explorer: 
     main = fronts.recorded()[53]
     sizes = sorted(main["train_size"].unique())
     before = curve(explorer, "front"), curve(explorer, "test_accuracy")
-    step = explorer.get_by_role("slider", name="step, how far training has come")
+    step = explorer.get_by_role("slider", name="how far training has come")
     step.focus()
     page.keyboard.press("Home")
     assert explorer.get_attribute("data-step") == "0" and value(explorer, "test_accuracy") == 1
@@ -179,7 +179,9 @@ def test_keyboard_and_play_move_the_page_without_a_kernel(page: Page, explorer: 
 
 def test_a_click_in_the_map_chooses_the_size(page: Page, explorer: Locator):
     before = curve(explorer, "parameter_norm")
-    box = explorer.get_by_role("img", name="Accuracy over the number of pairs").bounding_box()
+    drawing = explorer.get_by_role("img", name="Accuracy over the number of pairs")
+    drawing.scroll_into_view_if_needed()
+    box = drawing.bounding_box()
     assert box
     page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + 0.5 * box["height"])
     assert curve(explorer, "parameter_norm") != before
