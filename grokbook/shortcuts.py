@@ -34,7 +34,8 @@ def token_classes(task: Task) -> tuple[Int[np.ndarray, "symbol"], Int[np.ndarray
     """For each symbol the class it belongs to on the left and on the right; members of a class have equal rows
     (equal columns), so nothing in the task tells them apart there."""
     labels = table(task)
-    return tuple(np.unique(lines, axis=0, return_inverse=True)[1].ravel() for lines in (labels, labels.T))
+    left, right = (np.unique(lines, axis=0, return_inverse=True)[1].ravel() for lines in (labels, labels.T))
+    return left, right
 
 
 def facts(task: Task) -> Int[np.ndarray, "equation"]:

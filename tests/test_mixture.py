@@ -108,8 +108,8 @@ def test_one_hot_weight_inverts_the_loss_of_a_one_hot_circuit(weight: float) -> 
     assert one_hot_weight(theory.cross_entropy(113)(weight), 113) == pytest.approx(weight)
 
 
-def test_spikes_and_the_first_half_do_not_count() -> None:
-    values = [(1, 9.0), (4, 9.0), (5, 2.0), (6, 2.0), (7, 500.0), (8, 2.0)]
+def test_spikes_and_the_first_four_fifths_do_not_count() -> None:
+    values = [(10, 9.0), (79, 9.0), (80, 2.0), (85, 2.0), (90, 500.0), (100, 2.0)]
     rows = [{"run": "a", "step": s, "train_size": 20, "trig_logit": v, "mem_logit": 1.0} for s, v in values]
     assert mixtures(history(rows))["ratio"].tolist() == [2.0]
 

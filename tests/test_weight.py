@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Response
+from playwright.sync_api import Browser, Page, Response
 from test_pages import PAGES, open_page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,3 +39,16 @@ def test_the_first_page_is_light(page: Page, built_book: str) -> None:
     told = "\n".join(f"{size:>9} {address}" for address, size in heaviest)
     assert not [address for address in sizes if any(word in address for word in WIDGETS)], told
     assert sum(sizes.values()) < 1_000_000, told
+
+
+def test_the_first_page_is_soon_alive(browser: Browser, html_folder: Path) -> None:
+    """From disk, mathematics typeset, within 2 s: of the page's own processor time, whatever else the machine does."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    session = context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    open_page(page, (html_folder / f"{PAGES[0]}.html").as_uri())
+    measured = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    context.close()
+    assert 0.02 < measured["TaskDuration"] < 2, measured

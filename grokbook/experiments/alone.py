@@ -1,0 +1,46 @@
+"""One circuit alone (Section 5.1): memorisation on random labels, generalisation on large train sets."""
+
+from grokbook.experiments.grids import NARROW, geometric, grid, slower
+from grokbook.training import TrainConfig
+
+DECAYS = (1.0, 0.5, 2.0, 3.0)
+
+
+def memorisation_live() -> list[TrainConfig]:
+    base = TrainConfig("add", 53, 150, 1500, random_labels=True, model=NARROW)
+    return grid(base, [150, 300, 600], [2.0], range(2))
+
+
+def memorisation_small() -> list[TrainConfig]:
+    base = TrainConfig("add", 53, 150, 8000, random_labels=True, model=NARROW)
+    return grid(base, geometric(150, 2400, 5), DECAYS, range(5))
+
+
+def memorisation_113(seeds: int = 2) -> list[TrainConfig]:
+    base = TrainConfig("add", 113, 500, 10_000, random_labels=True, precision="medium")
+    runs = grid(base, [500, 1000, 2000, 4000, 8000], [1.0, 0.6, 2.0], range(seeds))
+    return runs + slower(runs, 0.3, 20_000)
+
+
+def memorisation_paper() -> list[TrainConfig]:
+    base = TrainConfig("add", 113, 500, 30_000, random_labels=True)
+    return grid(base, [500, 1000, 2000, 4000, 8000], [1.0, 0.3, 0.4, 0.6, 0.8, 1.5, 2.0], range(5))
+
+
+def generalisation_live() -> list[TrainConfig]:
+    return grid(TrainConfig("add", 53, 1600, 1500, model=NARROW), [1600, 2400], [2.0], range(2))
+
+
+def generalisation_small() -> list[TrainConfig]:
+    return grid(TrainConfig("add", 53, 1500, 6000, model=NARROW), [1500, 1900, 2300, 2700], DECAYS, range(5))
+
+
+def generalisation_113() -> list[TrainConfig]:
+    base = TrainConfig("add", 113, 4000, 10_000, precision="medium")
+    runs = grid(base, [4000, 5500, 7000, 8500], [1.0, 0.6, 2.0], range(2))
+    return runs + slower(runs, 0.3, 20_000)
+
+
+def generalisation_paper() -> list[TrainConfig]:
+    base = TrainConfig("add", 113, 4000, 30_000)
+    return grid(base, [4000, 5500, 7000, 8500, 10000], [1.0, 0.3, 0.4, 0.6, 0.8, 1.5, 2.0], range(5))

@@ -1,0 +1,76 @@
+"""Networks trained on all pairs, then on fewer of them (Section 5.2): ungrokking, on addition and the other tasks."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from grokbook.experiments.grids import DECAYS, NARROW, TINY, from_full, from_scratch, geometric, grid, slower
+from grokbook.training import TrainConfig
+
+MODULAR = ("subtract", "multiply", "divide", "divide-or-subtract", "sum-of-squares", "quadratic-form")
+PERMUTATIONS = ("s5-conjugate", "s5-compose", "s5-sandwich")
+
+
+def ungrokking_live() -> list[TrainConfig]:
+    base = TrainConfig("add", 31, 100, 1200, model=NARROW)
+    return from_full(grid(base, [60, 100, 160, 260, 430], [1.0, 0.5, 2.0], [0]), steps=3000)
+
+
+def ungrokking_small() -> list[TrainConfig]:
+    base = TrainConfig("add", 53, 120, 20_000, model=NARROW)
+    runs: list[TrainConfig] = []
+    for seed in range(3):
+        of_seed = grid(base, geometric(120, 900, 10), DECAYS, [seed])
+        runs += of_seed + slower(of_seed, 0.1, 40_000)
+    return from_full(runs, steps=6000)
+
+
+def ungrokking_113() -> list[TrainConfig]:
+    base = TrainConfig("add", 113, 390, 100_000)
+    return from_full(grid(base, geometric(390, 1494, 7), [1.0], range(3)), steps=5000)
+
+
+def ungrokking_113_decay() -> list[TrainConfig]:
+    sizes = geometric(390, 1494, 7)[1:5]
+    base = TrainConfig("add", 113, 390, 50_000)
+    runs = grid(base, sizes, [0.5, 2.0, 1.5], range(3))
+    return from_full(runs + slower(runs, 0.1, 100_000), steps=5000)
+
+
+def ungrokking_paper() -> list[TrainConfig]:
+    long = grid(TrainConfig("add", 113, 390, 1_000_000), geometric(390, 1494, 7), [1.0], range(10))
+    wide = grid(TrainConfig("add", 113, 390, 100_000), geometric(300, 12_000, 16), [*DECAYS, 0.1], range(3))
+    return from_full(long + wide, steps=20_000)
+
+
+def trading_small() -> list[TrainConfig]:
+    base = TrainConfig("add", 53, 1200, 5000, model=NARROW)
+    large = from_full(grid(base, geometric(1200, 2600, 4), [1.0, 0.5, 2.0], range(3)), steps=6000)
+    return sorted(from_scratch(ungrokking_small()) + large, key=lambda run: run.seed)
+
+
+def _other(
+    tasks: Iterable[str], base: TrainConfig, sizes: Iterable[int], decays: Iterable[float], seeds: int, start: int
+):
+    runs = [replace(run, task=task) for run in grid(base, sizes, decays, range(seeds)) for task in tasks]
+    return from_full(runs, steps=start)
+
+
+def other_tasks_live() -> list[TrainConfig]:
+    base = TrainConfig("subtract", 23, 50, 2000, model=TINY)
+    return _other(("subtract", "multiply", "sum-of-squares"), base, [50, 90, 150, 250], [1.0], 1, start=2000)
+
+
+def other_tasks_small() -> list[TrainConfig]:
+    base = TrainConfig("subtract", 53, 150, 12_000, model=NARROW)
+    return _other(MODULAR, base, geometric(150, 1600, 8), [1.0, 0.5], 2, start=6000)
+
+
+def other_tasks_s5() -> list[TrainConfig]:
+    base = TrainConfig("s5-compose", 0, 1000, 20_000, precision="medium")
+    return _other(PERMUTATIONS, base, geometric(500, 8000, 8), [1.0, 0.5], 1, start=5000)
+
+
+def other_tasks_paper() -> list[TrainConfig]:
+    base = TrainConfig("subtract", 113, 300, 100_000)
+    sizes, decays = geometric(300, 12_000, 12), [*DECAYS, 0.1]
+    return _other((*MODULAR, *PERMUTATIONS), base, sizes, decays, 3, start=20_000)
