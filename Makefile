@@ -25,11 +25,11 @@ lint: $(INSTALLED)  ## style, types, spelling, stray outputs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/codespell
-	$(BIN)/nbstripout --verify book/*.ipynb
+	$(BIN)/nbstripout --keep-id --verify book/*.ipynb
 
 format: $(INSTALLED)  ## mend what can be mended by machine
 	$(BIN)/ruff check --fix .
-	$(BIN)/nbstripout book/*.ipynb
+	$(BIN)/nbstripout --keep-id book/*.ipynb
 
 links: book  ## ask every external link of the book whether it still answers (needs the network)
 	$(BIN)/jupyter-book build _build/source --config _config.yml --toc _toc.yml --path-output . --builder linkcheck
