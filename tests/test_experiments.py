@@ -16,10 +16,11 @@ def test_runs_are_distinct_and_their_starts_are_complete(name: str, scale: str) 
     configs = EXPERIMENTS[name].runs(scale)
     assert len({config.key for config in configs}) == len(configs) > 0
     assert TrainConfig.from_json(configs[-1].to_json()) == configs[-1]
-    equations = {task: len(make_task(task, configs[0].modulus)) for task in {config.task for config in configs}}
+    tables = {(config.task, config.modulus) for config in configs}
+    equations = {table: len(make_task(*table)) for table in tables}
     for config in configs:
         if config.start is not None:
-            assert config.start.train_size == equations[config.task] > config.train_size
+            assert config.start.train_size == equations[config.task, config.modulus] > config.train_size
             assert all(getattr(config.start, name) == getattr(config, name) for name in ("seed", "model", "task"))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from grokbook.circuits import key_metric, trig_metrics
-from grokbook.experiments import alone, scratch, smaller
+from grokbook.experiments import alone, scratch, smaller, threshold
 from grokbook.experiments.grids import TINY, from_scratch
 from grokbook.training import Metric, TrainConfig, log_spaced
 
@@ -148,6 +148,12 @@ EXPERIMENTS: dict[str, Experiment] = {
                 "small": smaller.trading_small,
                 "paper": lambda: from_scratch(run for run in smaller.ungrokking_paper() if run.steps == 100_000),
             },
+        ),
+        Experiment(
+            "threshold",
+            "Chapter 12",
+            "Memorising, generalising and forgetting at several moduli, widths and weight decays: D_crit two ways.",
+            {"live": threshold.threshold_live, "small": threshold.threshold_small},
         ),
         Experiment(
             "other-tasks-s5", "Figure 8", "Ungrokking on the three tasks in S5.", {"small": smaller.other_tasks_s5}

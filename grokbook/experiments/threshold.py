@@ -1,0 +1,55 @@
+"""Chapter 12: memorising, generalising and forgetting under the same conditions, to predict D_crit and to measure it.
+
+A condition is a task, a modulus, a model and a weight decay. Its generalising networks are trained on the whole table;
+runs that forget go on from these with fewer pairs, at the same weight decay. Random labels are of no task, so the
+memorising networks of one modulus and model serve all its tasks.
+"""
+
+from dataclasses import replace
+
+from grokbook.experiments.grids import NARROW, TINY, grid
+from grokbook.training import TrainConfig
+
+DECAYS = (1.0, 2.0)
+KEPT = {23: (70, 105, 160, 240), 31: (100, 150, 225, 340)}  # around where accuracy passes one half in short runs
+RANDOM = {23: (75, 130, 225), 31: (110, 190, 330)}  # around the norm of the generalising networks
+
+
+def memorising(base: TrainConfig, sizes: tuple[int, ...], seeds: range, decays: tuple[float, ...], steps: int):
+    return grid(replace(base, task="add", random_labels=True, steps=steps), sizes, decays, seeds)
+
+
+def forgetting(
+    base: TrainConfig, sizes: tuple[int, ...], seeds: range, decays: tuple[float, ...], start: int
+) -> list[TrainConfig]:
+    """Runs that each continue a network trained on all equations, with the same weight decay, for `start` steps."""
+    whole = len(base.make_task())
+    runs = grid(base, sizes, decays, seeds)
+    return [replace(run, start=replace(run, train_size=whole, steps=start)) for run in runs]
+
+
+def threshold_small() -> list[TrainConfig]:
+    """In the order of importance: three seeds of every modulus and width come before five of any but the cheapest."""
+    runs: list[TrainConfig] = []
+    for task, modulus, model, seeds in (
+        ("add", 23, TINY, range(5)),
+        ("add", 31, TINY, range(3)),
+        ("add", 23, NARROW, range(3)),
+        ("subtract", 23, TINY, range(5)),
+        ("sum-of-squares", 23, TINY, range(5)),
+        ("add", 31, TINY, range(3, 5)),
+        ("add", 23, NARROW, range(3, 5)),
+        ("subtract", 31, TINY, range(5)),
+        ("add", 31, NARROW, range(5)),
+    ):
+        base = TrainConfig(task, modulus, KEPT[modulus][0], 10_000, model=model)
+        runs += memorising(base, RANDOM[modulus], seeds, DECAYS, 6000)
+        runs += forgetting(base, KEPT[modulus], seeds, DECAYS, start=5000)
+    return list(dict.fromkeys(runs))
+
+
+def threshold_live() -> list[TrainConfig]:
+    base, decays = TrainConfig("add", 23, 80, 2000, model=TINY), (2.0,)
+    return memorising(base, (80, 130, 210), range(1), decays, 2000) + forgetting(
+        base, (80, 130, 210), range(1), decays, start=2000
+    )
