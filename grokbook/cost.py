@@ -55,9 +55,10 @@ def seconds_per_step(batch: Batch, device: str) -> float:
 
 
 def readable(seconds: float) -> str:
-    """A time with two significant digits in the largest unit of which there is at least one."""
+    """A time with two digits, or whole, in the largest unit of which there is at least one."""
     unit = next((unit for unit, size in UNITS.items() if seconds >= size), "seconds")
-    return f"{seconds / UNITS[unit]:.2g} {unit}"
+    count = seconds / UNITS[unit]
+    return f"{count:,.0f} {unit}" if count >= 10 else f"{count:.2g} {unit}"
 
 
 def _rough(batch: Batch) -> float:
