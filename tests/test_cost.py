@@ -50,7 +50,14 @@ def test_a_device_that_is_not_here_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.034, "0.034 seconds"), (59, "59 seconds"), (90, "1.5 minutes"), (7200, "2 hours"), (1e9, "32 years")],
+    [
+        (0.034, "0.034 seconds"),
+        (59, "59 seconds"),
+        (90, "1.5 minutes"),
+        (7200, "2 hours"),
+        (1.3e7, "150 days"),
+        (1e9, "32 years"),
+    ],
 )
 def test_times_are_readable(seconds, words) -> None:
     assert readable(seconds) == words
