@@ -12,9 +12,12 @@ weight_decay as its strength λ and learning rate η:
 from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from grokbook.config import TrainConfig
+from grokbook.model import Params
+from grokbook.tasks import Task
 
 Regularise = Callable[[Tensor], object]
 
@@ -57,6 +60,12 @@ def make_optimiser(config: TrainConfig, params: Sequence[Tensor]) -> torch.optim
     if config.optimiser == "sgd":
         return torch.optim.SGD(params, lr=config.learning_rate, momentum=config.betas[0])
     return torch.optim.Adam(params, lr=config.learning_rate, betas=config.betas, fused=True)
+
+
+def norm_metrics(params: Params, task: Task, train: Int[Tensor, "train"]) -> dict[str, float]:
+    """Columns for a history: the other two norms of all parameters of one run, beside the L2 norm it always has."""
+    sizes = torch.cat([weight.detach().flatten() for weight in params.values()]).double().abs()
+    return {"l1_norm": sizes.sum().item(), "largest_weight": sizes.max().item()}
 
 
 def _per_run(values: Tensor, weight: Tensor) -> Tensor:

@@ -50,6 +50,8 @@ COLUMNS = {
     "mem_logit": "mean over train equations of the rest of the centred correct logit (Appendix B)",
     "trig_share": "trigonometric part's share of the squared norm of the centred logits, 0 to 1",
     "trig_test_loss": "test loss of the trigonometric part alone, nats",
+    "l1_norm": "L1 norm of all parameters",
+    "largest_weight": "L-infinity norm of all parameters",
     "key_mask": "the frequencies k that carry 2% or more of the trigonometric part, as the sum of 2^(k-1) over them",
 }
 """Every column a table may have, with its unit."""

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from grokbook.batches import with_starts
+from grokbook.circuits import key_metric
 from grokbook.experiments import EXPERIMENTS, SCALES, log_steps, metrics
 from grokbook.model import ModelConfig
 from grokbook.tasks import make_task
@@ -97,4 +98,25 @@ def test_every_network_of_key_frequencies_has_its_own_seed_and_says_its_keys() -
     assert len({config.seed for config in configs}) == len(configs) == 48
     assert len({config.train_size for config in configs}) == 4
     assert EXPERIMENTS["key-frequencies"].runs("live") == configs[:2]
-    assert all(len(metrics(config)) == 2 for config in configs)
+    assert all(key_metric in metrics(config) for config in configs)
+
+
+def test_regularisers_differ_in_what_holds_the_weights_down_and_in_nothing_else() -> None:
+    configs = EXPERIMENTS["regularisers"].runs("small")
+    fresh = [config for config in configs if config.start is None]
+    kinds = {(c.regulariser, c.optimiser, c.dropout, c.loss, c.weight_decay) for c in fresh}
+    for size in {c.train_size for c in fresh}:
+        assert len([c for c in fresh if c.train_size == size]) == 5 * len(kinds)
+    assert len({(c.steps, c.model, c.modulus, c.random_labels) for c in configs}) == 1
+    assert {c.regulariser for c in fresh} == {"decoupled", "l1", "l2", "linf"}
+    decays = [c.weight_decay for c in fresh if c.regulariser == "decoupled" and c.weight_decay > 0]
+    assert max(decays) == 100 * min(decays)
+    assert {c.loss for c in fresh if c.weight_decay == c.dropout == 0} == {"stable", "cross-entropy"}
+
+
+def test_networks_forget_under_the_regulariser_that_made_them() -> None:
+    for config in EXPERIMENTS["regularisers"].runs("small"):
+        if config.start is not None:
+            start = replace(config, train_size=529, steps=config.start.steps, start=None)
+            control = replace(start, weight_decay=1.0)
+            assert config.start == (start if config.weight_decay else control)

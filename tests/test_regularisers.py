@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from grokbook.config import TrainConfig
 from grokbook.model import ModelConfig, init, logits, textbook_logits
-from grokbook.regularisers import REGULARISERS
+from grokbook.regularisers import REGULARISERS, norm_metrics
 from grokbook.step import Dropout, Gradient, cross_entropy_gradient_, losses_gradient_
 from grokbook.tasks import add
 from grokbook.training import train
@@ -151,3 +151,11 @@ def test_new_fields_keep_old_names_and_are_part_of_new_ones() -> None:
 def test_bad_choices_are_refused(change) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
         replace(BASE, **change)
+
+
+def test_norm_metrics_are_torchs_norms_of_all_parameters() -> None:
+    params = init(SMALL, add(7), [3])
+    whole = torch.cat([weight.flatten() for weight in params.values()]).double()
+    found = norm_metrics(params, add(7), torch.arange(5))
+    assert found["l1_norm"] == pytest.approx(torch.linalg.vector_norm(whole, 1).item())
+    assert found["largest_weight"] == pytest.approx(torch.linalg.vector_norm(whole, torch.inf).item())

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from grokbook.circuits import key_metric, trig_metrics
-from grokbook.experiments import alone, scratch, smaller, threshold
+from grokbook.experiments import alone, regularisers, scratch, smaller, threshold
 from grokbook.experiments.grids import TINY, from_scratch
+from grokbook.regularisers import norm_metrics
 from grokbook.training import Metric, TrainConfig, log_spaced
 
 SCALES = ("live", "small", "paper")
@@ -42,12 +43,13 @@ class Experiment:
 def metrics(config: TrainConfig) -> tuple[Metric, ...]:
     """The extra columns of a run's history: the trigonometric proxies wherever the task is modular addition.
 
-    The small networks of model TINY also say which frequencies they use, as only their tables are recorded.
+    The small networks of model TINY, of which only tables are recorded, also say which frequencies they use, and their
+    weights' other norms.
     """
     has_trig = config.task == "add" and config.modulus % 2 == 1 and not config.random_labels
     if not has_trig:
         return ()
-    return (trig_metrics, key_metric) if config.model == TINY else (trig_metrics,)
+    return (trig_metrics, key_metric, norm_metrics) if config.model == TINY else (trig_metrics,)
 
 
 def log_steps(config: TrainConfig) -> list[int]:
@@ -154,6 +156,12 @@ EXPERIMENTS: dict[str, Experiment] = {
             "Chapter 12",
             "Memorising, generalising and forgetting at several moduli, widths and weight decays: D_crit two ways.",
             {"live": threshold.threshold_live, "small": threshold.threshold_small},
+        ),
+        Experiment(
+            "regularisers",
+            "Chapter 13",
+            "Other regularisers than weight decay, and none: from random weights, and on fewer pairs after all.",
+            {"live": regularisers.regularisers_live, "small": regularisers.regularisers_small},
         ),
         Experiment(
             "other-tasks-s5", "Figure 8", "Ungrokking on the three tasks in S5.", {"small": smaller.other_tasks_s5}
