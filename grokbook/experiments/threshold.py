@@ -11,7 +11,8 @@ from grokbook.experiments.grids import NARROW, TINY, grid
 from grokbook.training import TrainConfig
 
 DECAYS = (1.0, 2.0)
-RATE = 2e-3  # twice the usual: decay times, eta * lambda * t, pass twice as fast
+TIMES = 10.0, 6.0  # decay times, eta * lambda * t, of the runs that forget and of their starts
+RATE = 2e-3  # twice the usual, so that decay times pass in half the steps
 KEPT = {23: (70, 110, 180), 31: (100, 160, 250)}  # around where accuracy passes one half in short runs
 RANDOM = {23: (80, 130, 210), 31: (110, 190, 300)}  # around the norm of the generalising networks
 
@@ -21,36 +22,41 @@ def memorising(base: TrainConfig, sizes: tuple[int, ...], seeds: range, decays: 
 
 
 def forgetting(
-    base: TrainConfig, sizes: tuple[int, ...], seeds: range, decays: tuple[float, ...], start: int
+    base: TrainConfig, sizes: tuple[int, ...], seeds: range, decay: float, times: tuple[float, float] = TIMES
 ) -> list[TrainConfig]:
-    """Runs that each continue a network trained on all equations, with the same weight decay, for `start` steps."""
+    """Runs that each continue a network trained on all equations, with the same weight decay."""
     whole = len(base.make_task())
-    runs = grid(base, sizes, decays, seeds)
-    return [replace(run, start=replace(run, train_size=whole, steps=start)) for run in runs]
+    steps, before = (round(time / (base.learning_rate * decay)) for time in times)
+    runs = grid(replace(base, steps=steps), sizes, [decay], seeds)
+    return [replace(run, start=replace(run, train_size=whole, steps=before)) for run in runs]
 
 
 def threshold_small() -> list[TrainConfig]:
-    """In the order of importance: three seeds of every modulus and width come before any more."""
+    """In the order of importance: three seeds of everything come before any more."""
     runs: list[TrainConfig] = []
-    for task, modulus, model, seeds in (
-        ("add", 23, TINY, range(3)),
-        ("add", 31, TINY, range(3)),
-        ("add", 23, NARROW, range(3)),
-        ("subtract", 23, TINY, range(3)),
-        ("add", 23, TINY, range(3, 6)),
-        ("subtract", 23, TINY, range(3, 6)),
-        ("sum-of-squares", 23, TINY, range(5)),
-        ("add", 31, TINY, range(3, 6)),
-        ("add", 23, NARROW, range(3, 6)),
-        ("add", 31, NARROW, range(5)),
+    for task, modulus, model, decay, seeds in (
+        ("add", 23, TINY, 2.0, range(3)),
+        ("subtract", 23, TINY, 2.0, range(3)),
+        ("sum-of-squares", 23, TINY, 2.0, range(3)),
+        ("add", 31, TINY, 2.0, range(3)),
+        ("add", 23, TINY, 1.0, range(3)),
+        ("add", 23, NARROW, 2.0, range(3)),
+        ("add", 31, TINY, 1.0, range(3)),
+        ("subtract", 23, TINY, 1.0, range(3)),
+        ("add", 23, TINY, 2.0, range(3, 6)),
+        ("subtract", 23, TINY, 2.0, range(3, 6)),
+        ("sum-of-squares", 23, TINY, 2.0, range(3, 6)),
+        ("add", 31, TINY, 2.0, range(3, 6)),
+        ("add", 23, TINY, 1.0, range(3, 6)),
+        ("add", 23, NARROW, 2.0, range(3, 6)),
     ):
-        base = TrainConfig(task, modulus, KEPT[modulus][0], 5000, learning_rate=RATE, model=model)
+        base = TrainConfig(task, modulus, KEPT[modulus][0], 0, learning_rate=RATE, model=model)
         runs += memorising(base, RANDOM[modulus], seeds, DECAYS, 2500)
-        runs += forgetting(base, KEPT[modulus], seeds, DECAYS, start=2500)
+        runs += forgetting(base, KEPT[modulus], seeds, decay)
     return list(dict.fromkeys(runs))
 
 
 def threshold_live() -> list[TrainConfig]:
-    base = TrainConfig("add", 23, 70, 1000, learning_rate=RATE, model=TINY)
+    base = TrainConfig("add", 23, KEPT[23][0], 0, learning_rate=RATE, model=TINY)
     random = memorising(base, RANDOM[23], range(1), (2.0,), 1000)
-    return random + forgetting(base, KEPT[23], range(1), (2.0,), start=1000)
+    return random + forgetting(base, KEPT[23], range(1), 2.0, (4.0, 4.0))
