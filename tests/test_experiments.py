@@ -105,9 +105,9 @@ def test_regularisers_differ_in_what_holds_the_weights_down_and_in_nothing_else(
     configs = EXPERIMENTS["regularisers"].runs("small")
     fresh = [config for config in configs if config.start is None]
     kinds = {(c.regulariser, c.optimiser, c.dropout, c.loss, c.weight_decay) for c in fresh}
-    for size in {c.train_size for c in fresh}:
-        assert len([c for c in fresh if c.train_size == size]) == 5 * len(kinds)
-    assert len({(c.steps, c.model, c.modulus, c.random_labels) for c in configs}) == 1
+    assert len([c for c in fresh if c.train_size == 420]) == 5 * len(kinds)
+    assert len({(c.model, c.modulus, c.task, c.random_labels, c.betas) for c in configs}) == 1
+    assert {c.steps for c in fresh if c.weight_decay or c.dropout} == {5000}
     assert {c.regulariser for c in fresh} == {"decoupled", "l1", "l2", "linf"}
     decays = [c.weight_decay for c in fresh if c.regulariser == "decoupled" and c.weight_decay > 0]
     assert max(decays) == 100 * min(decays)

@@ -10,60 +10,62 @@ from typing import Any
 from grokbook.experiments.grids import TINY
 from grokbook.training import TrainConfig
 
-STEPS = 6000
+Kinds = tuple[tuple[dict[str, Any], tuple[float, ...]], ...]
+
+BASE = TrainConfig("add", 23, 420, 5000, model=TINY)
 KEPT = (70, 105, 160, 240)  # chapter 12's
+LATER = 4  # times as many steps without a regulariser
 SGD = {"regulariser": "l2", "optimiser": "sgd", "learning_rate": 0.03}  # three times as much diverges
-NONE = {"weight_decay": 0.0}
-KINDS: tuple[tuple[dict[str, Any], tuple[float, ...]], ...] = (
-    ({}, (1.0, 3.0, 0.3, 10.0, 0.1)),
-    (NONE, (0.0,)),
-    ({"loss": "cross-entropy"}, (0.0,)),
-    ({"regulariser": "l1"}, (1e-5, 1e-6)),
-    ({"regulariser": "linf"}, (4.0, 3.0)),
-    ({"regulariser": "l2"}, (1e-5, 1e-4)),
-    ({"dropout": 0.2}, (0.0,)),
-    (SGD, (1e-3, 3e-3)),
+EXPLICIT: Kinds = (
+    ({}, (1.0,)),
+    ({"regulariser": "l1"}, (1e-5,)),
+    ({"regulariser": "linf"}, (4.0,)),
+    ({"regulariser": "l2"}, (1e-5,)),
 )
-"""How each kind differs from AdamW, and its strengths, the first of which is for forgetting too."""
+"""How each kind differs from AdamW, and its strengths."""
+DECAYS: Kinds = (({}, (0.3, 3.0, 0.1, 10.0)),)
+NONE: Kinds = (({}, (0.0,)), ({"loss": "cross-entropy"}, (0.0,)))
+MORE: Kinds = ((SGD, (3e-3,)), ({"dropout": 0.2}, (0.0,)))
+STRENGTHS: Kinds = (
+    ({"regulariser": "linf"}, (3.0,)),
+    ({"regulariser": "l1"}, (1e-6,)),
+    ({"regulariser": "l2"}, (1e-4,)),
+    (SGD, (1e-3,)),
+)
 
 
-def scratch(size: int, seeds: range) -> list[TrainConfig]:
+def scratch(kinds: Kinds, seeds: range, base: TrainConfig = BASE) -> list[TrainConfig]:
     """Every kind at every strength, from random weights."""
-    base = TrainConfig("add", 23, size, STEPS, model=TINY)
     return [
         replace(base, seed=seed, **(change | {"weight_decay": strength}))
-        for change, strengths in KINDS
+        for change, strengths in kinds
         for strength, seed in product(strengths, seeds)
     ]
 
 
-def forgetting(seeds: range, start: int = 5000) -> list[TrainConfig]:
-    """On fewer pairs, after `start` steps of the same kind on all of them.
+def forgetting(kinds: Kinds, seeds: range, start: int = 4000) -> list[TrainConfig]:
+    """On fewer pairs, after `start` steps on all of them under the same regulariser.
 
     Without a regulariser the start is AdamW's, as nothing else would make a network on the whole table generalise.
     """
-    base, runs = TrainConfig("add", 23, 529, start, model=TINY), []
-    for change, strengths in KINDS:
-        explicit = strengths[0] > 0 and change != SGD
-        if not explicit and change != NONE:
-            continue
-        for seed, size in product(seeds, KEPT):
-            kind = replace(base, seed=seed, **(change | {"weight_decay": strengths[0]}))
-            begun = kind if explicit else replace(base, seed=seed)
-            runs.append(replace(kind, train_size=size, steps=STEPS, start=begun))
+    whole, runs = replace(BASE, train_size=529, steps=start), []
+    for config in scratch(kinds, seeds, whole):
+        begun = config if config.weight_decay else replace(config, weight_decay=1.0)
+        runs += [replace(config, train_size=size, steps=BASE.steps, start=begun) for size in KEPT]
     return runs
 
 
 def regularisers_small() -> list[TrainConfig]:
     """Three seeds of everything come before five."""
+    long, scarce = replace(BASE, steps=LATER * BASE.steps), replace(BASE, train_size=340)
     runs: list[TrainConfig] = []
     for seeds in (range(3), range(3, 5)):
-        runs += scratch(420, seeds) + forgetting(seeds) + scratch(340, seeds)
-    return runs
+        runs += scratch(EXPLICIT + DECAYS, seeds) + forgetting(EXPLICIT + NONE[:1], seeds)
+        runs += scratch(NONE, seeds, long) + scratch(MORE, seeds)
+        runs += scratch(EXPLICIT + DECAYS + MORE, seeds, scarce)
+    return runs + scratch(STRENGTHS, range(5))
 
 
 def regularisers_live() -> list[TrainConfig]:
-    base = TrainConfig("add", 23, 460, 1200, model=TINY)
-    return [
-        replace(base, **change) for change in ({"weight_decay": 3.0}, {"regulariser": "l1", "weight_decay": 1e-5}, NONE)
-    ]
+    base = replace(BASE, train_size=460, steps=1200)
+    return scratch((({}, (3.0,)), EXPLICIT[1], NONE[0]), range(1), base)
