@@ -1,0 +1,128 @@
+"""How well the predicted and the measured critical size agree: over conditions, seed by seed, and from which side.
+
+The tables are those of module `threshold`; every comparison is made in logarithms, where errors are factors.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from grokbook import fronts
+from grokbook.statistics import slope, transition
+from grokbook.threshold import CONDITION, Evidence, crossing, interval, measured, pick
+
+FAMILY = CONDITION[:3]  # conditions that differ in weight decay only have seeds in common
+
+
+class Agreement(NamedTuple):
+    """Of measured over predicted, by condition: geometric mean (`bias`), the factor of one standard deviation about it
+    (`spread`), the largest factor either way (`worst`); the correlation of the logarithms; how many conditions."""
+
+    bias: float
+    spread: float
+    worst: float
+    correlation: float
+    conditions: int
+
+
+def errors(points: pd.DataFrame, matched: str = "loss") -> pd.Series:
+    """ln(measured / predicted) of each row of `threshold.points`; nan where there is no prediction."""
+    return (points["measured"] / points[matched]).apply(np.log)
+
+
+def agreement(points: pd.DataFrame, matched: str = "loss") -> Agreement:
+    """The agreement of the rows that have a prediction. Raises ValueError with fewer than three."""
+    kept = points.dropna(subset=[matched])
+    if len(kept) < 3:
+        raise ValueError(f"points has {len(kept)} rows with a prediction at equal {matched}; it must be three at least")
+    off = errors(kept, matched)
+    correlation = np.corrcoef(np.log(kept["measured"]), np.log(kept[matched]))[0, 1]
+    bias, spread, worst = np.exp([off.mean(), off.std(), off.abs().max()]).tolist()
+    return Agreement(bias, spread, worst, float(correlation), len(kept))
+
+
+def by_seed(of: Evidence, time: fronts.Time) -> pd.DataFrame:
+    """A row a seed of each condition: CONDITION, seed, size (D*), the norm of its start, and predicted (from that)."""
+    starts, rows = of.start, []
+    for key, runs in of.forgetting.groupby(CONDITION, sort=False, observed=True):
+        condition = dict(zip(CONDITION, key, strict=True))
+        mem = pick(of.mem, {name: condition[name] for name in ("modulus", "model")})
+        keys = dict(zip(runs["seed"], runs["start"], strict=True))
+        found = measured(runs, time)
+        for seed, size in zip(found["seed"], found["size"], strict=True):
+            start = starts[starts["run"] == keys[seed]]
+            try:
+                place = crossing(mem, start, "loss")
+            except ValueError:
+                continue
+            norm = start["parameter_norm"].item()
+            rows.append(condition | {"seed": seed, "size": size, "norm": norm, "predicted": place})
+    return pd.DataFrame(rows, columns=[*CONDITION, "seed", "size", "norm", "predicted"])
+
+
+def centred(seeds: pd.DataFrame) -> pd.DataFrame:
+    """A row a family and seed of `by_seed`: ln predicted and ln size less their means, columns predicted and size.
+
+    The mean is that of the condition, over seeds; what is left is averaged over weight decays, which share their seeds.
+    Families of one seed are left out.
+    """
+    logs = seeds[["predicted", "size"]].apply(np.log)
+    left = logs - logs.groupby([seeds[name] for name in CONDITION]).transform("mean")
+    table = left.groupby([seeds[name] for name in (*FAMILY, "seed")]).mean().reset_index()
+    return table[table.groupby(FAMILY)["seed"].transform("size") > 1].reset_index(drop=True)
+
+
+def seed_slope(table: pd.DataFrame) -> float:
+    """d ln D* / d ln predicted between seeds, of a `centred` table: 1 if each network has its own D_crit."""
+    return slope(table["predicted"].to_numpy(), table["size"].to_numpy())
+
+
+def exchanged_seeds(table: pd.DataFrame, draws: int = 5000, seed: int = 0) -> float:
+    """How often the slope of a `centred` table is as large when seeds are exchanged within families."""
+    ordered = table.sort_values(FAMILY, kind="stable")
+    family = ordered.groupby(FAMILY).ngroup().to_numpy()
+    x, y = ordered["predicted"].to_numpy(), ordered["size"].to_numpy()
+    generator = np.random.default_rng(seed)
+    found = [slope(x, y[np.lexsort((generator.random(len(y)), family))]) for _ in range(draws)]
+    return float((1 + np.sum(np.array(found) >= slope(x, y) - 1e-12)) / (draws + 1))
+
+
+def pooled(shot: pd.DataFrame) -> float:
+    """The size at which one logistic curve through all runs of a snapshot passes one half. Raises ValueError.
+
+    From random weights single runs grok or do not, and few seeds have a curve of their own.
+    """
+    if shot.empty:
+        raise ValueError("shot has no runs; at least three sizes are needed")
+    return transition(shot["train_size"].to_numpy(), shot["accuracy"].to_numpy()).size
+
+
+def both_sides(forgetting: pd.DataFrame, scratch: pd.DataFrame, times: Iterable[float]) -> pd.DataFrame:
+    """`pooled` of one condition from grokked starts and from random weights, by decay time, with intervals over seeds.
+
+    Columns decay_time, side ("ungrokking" or "from scratch"), size, low, high. Where it is not defined there is no row.
+    """
+    rows = []
+    for time in times:
+        for side, table in (("ungrokking", forgetting), ("from scratch", scratch)):
+            shot = fronts.snapshot(table, fronts.decay_time(time))
+            try:
+                rows.append((time, side, pooled(shot), *interval(shot, pooled)))
+            except ValueError:
+                continue
+    return pd.DataFrame(rows, columns=["decay_time", "side", "size", "low", "high"])
+
+
+def gap(forgetting: pd.DataFrame, scratch: pd.DataFrame) -> tuple[float, float, float]:
+    """`pooled` from scratch over that from grokked starts, each at the end of its runs, and the interval over seeds.
+
+    Raises ValueError where one of them is not defined.
+    """
+    both = pd.concat([fronts.snapshot(t).assign(side=s) for s, t in (("kept", forgetting), ("fresh", scratch))])
+
+    def ratio(rows: pd.DataFrame) -> float:
+        return pooled(rows[rows["side"] == "fresh"]) / pooled(rows[rows["side"] == "kept"])
+
+    return ratio(both), *interval(both, ratio)

@@ -1,0 +1,170 @@
+"""Where D_crit lies: three statements of the paper that it does not test with numbers, and all claims of chapter 12.
+
+The rules were fixed when a handful of short runs had been seen, and one seed at modulus 53. Measured sizes are read at
+the decay time CLOCK, and predictions are made at equal loss, which chapter 07 found to be the better currency.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from grokbook import fronts, results
+from grokbook.agreement import FAMILY, agreement, by_seed, centred, errors, exchanged_seeds, gap, seed_slope
+from grokbook.claims.verdict import Claim, Finding
+from grokbook.threshold import CONDITION, Evidence, complete, pick, points, recorded
+
+CLOCK = 10.0  # eta * lambda * t
+CONDITIONS = 8  # at two moduli at least
+CLOSE, FAR = 1.25, 1.5  # factors: the mean error, and any single one
+CORRELATED = 0.7
+SEEDS = 3
+SURE = 0.05
+TWICE = (1.5, 3.0)  # "less than half of what the semi-grokking run required": a factor of about two
+
+
+def width(model: str) -> int:
+    """d_model of a model as tables write it."""
+    return int(model.split("d_model=")[1].split(",")[0])
+
+
+def name(points: pd.DataFrame, i: int) -> str:
+    """The condition in row i, in words."""
+    task, modulus, model, decay = (points[column].iloc[i] for column in CONDITION)
+    return f"{task!s} at p = {modulus!s}, width {width(str(model))}, weight decay {decay:g}"
+
+
+def scale_of(points: pd.DataFrame) -> str:
+    """The conditions in words."""
+    moduli = ", ".join(f"{p}" for p in sorted(points["modulus"].unique()))
+    n, most = points["seeds"].min(), points["seeds"].max()
+    seeds = f"{n}" if n == most else f"{n} to {most}"
+    tasks = ", ".join(sorted(points["task"].unique()))
+    return f"{len(points)} conditions: p = {moduli}; {tasks}; {points['model'].nunique()} widths; {seeds} seeds each"
+
+
+def place(points: pd.DataFrame) -> Finding:
+    """D_crit is where the two norms cross at equal loss.
+
+    Confirmed with CONDITIONS conditions at two moduli, a mean factor measured / predicted within CLOSE of one, none
+    beyond FAR, and logarithms correlated by CORRELATED. Not confirmed when the mean factor is beyond FAR or the
+    correlation is not positive. Otherwise partly; with fewer than three conditions there is nothing to say.
+    """
+    kept = points.dropna(subset=["loss"]).reset_index(drop=True) if len(points) else points
+    if len(kept) < 3:
+        return Finding("not testable here", f"{len(kept)} conditions", "too few", "three conditions are the least")
+    found = agreement(kept)
+    measured = (
+        f"measured over predicted: {found.bias:.2f} on average, spread a factor {found.spread:.2f}, correlation of "
+        f"logarithms {found.correlation:.2f}; worst {name(kept, int(errors(kept).abs().argmax()))}, {found.worst:.2f}"
+    )
+    mean = max(found.bias, 1 / found.bias)
+    parts = {
+        f"{CONDITIONS} conditions at two moduli": len(kept) >= CONDITIONS and kept["modulus"].nunique() > 1,
+        f"mean error within a factor {CLOSE}": mean <= CLOSE,
+        f"none beyond {FAR}": found.worst <= FAR,
+        f"correlation at least {CORRELATED}": found.correlation >= CORRELATED,
+    }
+    reason = "; ".join(f"{text}: {'yes' if holds else 'no'}" for text, holds in parts.items())
+    refuted = mean > FAR or found.correlation <= 0
+    verdict = "confirmed" if all(parts.values()) else "not confirmed" if refuted else "partly"
+    return Finding(verdict, measured, scale_of(kept), reason)
+
+
+def per_seed(seeds: pd.DataFrame) -> Finding:
+    """A seed's efficiencies affect D_crit for that run: the slope of ln D* on ln predicted, within conditions.
+
+    Confirmed when the slope is positive and seeds exchanged within families do as much with chance below SURE. Not
+    confirmed when the slope is not positive. Otherwise partly. It needs SEEDS seeds in some family.
+    """
+    table = centred(seeds)
+    scale = f"{len(table)} networks in {len(table.groupby(['task', 'modulus', 'model']))} families, {len(seeds)} fronts"
+    if table.empty or table.groupby(FAMILY).size().max() < SEEDS:
+        return Finding("not testable here", "too few seeds", scale, f"no family has {SEEDS} seeds")
+    found, p = seed_slope(table), exchanged_seeds(table)
+    correlation = float(np.corrcoef(table["predicted"], table["size"])[0, 1])
+    measured = f"slope {found:+.2f} (1 expected), correlation {correlation:+.2f}, exchanged seeds do as much in {p:.1%}"
+    if found > 0 and p < SURE:
+        return Finding("confirmed", measured, scale, "networks with a larger generalising norm forget larger sets")
+    verdict = "not confirmed" if found <= 0 else "partly"
+    return Finding(verdict, measured, scale, "the slope is not shown to be positive")
+
+
+def twice(forgetting: pd.DataFrame, scratch: pd.DataFrame, scale: str) -> Finding:
+    """From random weights it takes about twice the pairs that it takes to keep what is known, at the same accuracy.
+
+    At the end of either kind of run: confirmed when the ratio of the sizes with accuracy one half, with its interval,
+    lies above one and its value within TWICE; partly when only the interval is above one; otherwise not confirmed.
+    """
+    try:
+        ratio, low, high = gap(forgetting, scratch)
+    except ValueError:
+        return Finding("not testable here", "no front on one side", scale, "both sides must pass one half")
+    measured = f"from scratch {ratio:.2f} [{low:.2f}, {high:.2f}] times the pairs of ungrokking, each at its end"
+    if not low > 1:
+        return Finding("not confirmed", measured, scale, "the two sides are not shown to differ")
+    held = TWICE[0] <= ratio <= TWICE[1]
+    return Finding("confirmed" if held else "partly", measured, scale, "the sides differ" + " by about two" * held)
+
+
+def sides(of: Evidence) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """The histories of the condition that the semi-grokking runs have, from grokked starts and from scratch."""
+    if not results.recorded("semi-grokking"):
+        return None
+    scratch = complete("semi-grokking", results.load("semi-grokking"))
+    condition = scratch[CONDITION].iloc[0].to_dict()
+    forgetting = pick(of.forgetting, condition)
+    return (forgetting, scratch) if len(forgetting) else None
+
+
+def now(judge: Callable[[Evidence], Finding]) -> Finding:
+    """The finding on whatever is on record."""
+    of = recorded()
+    if of is None or of.forgetting.empty:
+        return Finding("not testable here", "nothing recorded", "none", "the runs are defined, not yet recorded")
+    return judge(of)
+
+
+def from_both_sides(of: Evidence) -> Finding:
+    """`twice` on the condition of the semi-grokking runs."""
+    both = sides(of)
+    if both is None:
+        return Finding(
+            "not testable here", "one side only", "none", "runs from scratch and from grokked starts are needed"
+        )
+    forgetting, scratch = both
+    modulus, model, decay = (scratch[column].iloc[0] for column in CONDITION[1:])
+    times = [
+        f"{table['seed'].nunique()} seeds, {table['steps'].max():,} steps {words}"
+        for table, words in ((scratch, "from scratch"), (forgetting, "from grokked starts"))
+    ]
+    scale = f"p = {modulus!s}, width {width(str(model))}, weight decay {decay:g}: "
+    return twice(forgetting, scratch, scale + "; ".join(times))
+
+
+def claim(source: str, statement: str, paper: str, judge: Callable[[Evidence], Finding]) -> Claim:
+    """A claim of this chapter."""
+    return Claim(source, statement, paper, "12-predicting-the-threshold", partial(now, judge))
+
+
+CLAIMS = {
+    "D_crit": claim(
+        "Section 4.1",
+        "D_crit is determined by the relative efficiencies of C_gen and C_mem alone.",
+        "not tested with numbers",
+        lambda of: place(points(of, fronts.decay_time(CLOCK))),
+    ),
+    "D_crit by seed": claim(
+        "Section 5.3",
+        "The random seed causes variance in the efficiencies, which in turn affects D_crit for that run.",
+        "not tested",
+        lambda of: per_seed(by_seed(of, fronts.decay_time(CLOCK))),
+    ),
+    "hysteresis": claim(
+        "Appendix A.2",
+        "From random weights it takes a larger train set than ungrokking does to end at the same test accuracy.",
+        "2000 pairs against 800 to 1000",
+        from_both_sides,
+    ),
+}

@@ -1,0 +1,187 @@
+"""The critical size predicted from networks that hold one circuit, and measured on networks that forget (Chapter 12).
+
+D_crit is the size of the train set at which memorising it takes the norm that generalising takes (Section 4.1). The
+curve of the first comes from random labels, which no rule can fit; it is shared by all tasks on the same pairs. The
+level of the second comes from grokked networks. "The norm that it takes" needs something to be equal, and `MATCHED`
+names three choices. A condition is a task, a modulus, a model and a weight decay.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from grokbook import efficiency, fronts, results
+from grokbook.experiments import EXPERIMENTS
+from grokbook.statistics import bootstrap
+from grokbook.training import TrainConfig
+
+CONDITION = ["task", "modulus", "model", "weight_decay"]
+MATCHED = {"loss": "confidence", "logit": "correct_logit", "weight decay": None}
+"""What is held equal when two norms are compared, and the column it is in. Weight decay is equal in all three."""
+REACH = 1.5  # how far, as a factor, a curve may be continued beyond its sizes
+SETTINGS = [*CONDITION, "random_labels", "learning_rate", "steps", "start"]
+
+
+class Evidence(NamedTuple):
+    """Networks with one circuit alone, a row each (`mem`, `gen`); the histories of runs that forget, and a row for each
+    network that one of these continues (`start`)."""
+
+    mem: pd.DataFrame
+    gen: pd.DataFrame
+    start: pd.DataFrame
+    forgetting: pd.DataFrame
+
+
+def evidence(tables: Sequence[pd.DataFrame]) -> Evidence:
+    """Sort the runs of histories that have every column of SETTINGS and CONDITION.
+
+    Random labels tell the memorising ones. Of the others, those that continue another are forgetting. Those that do not
+    count as generalising if they answer every train equation and either pass `efficiency.generalising` or were trained
+    on the whole table, where there is nothing to test; the norm then has to speak for them.
+    """
+    table = pd.concat([one for one in tables if len(one)], ignore_index=True)
+    table = table.drop_duplicates(["run", "step"], ignore_index=True)
+    random, later = table["random_labels"].astype(bool), table["start"] != ""
+    mem, alone = (efficiency.settled(table[some & ~later]) for some in (random, ~random))
+    whole = alone["test_accuracy"].isna() & (alone["train_accuracy"] == 1)
+    tested = pd.Series(False, alone.index)
+    for modulus in alone["modulus"].unique() if "trig_logit" in alone else []:
+        rows = alone[alone["modulus"] == modulus]
+        tested[rows.index] = efficiency.generalising(rows, modulus) & rows["trig_logit"].notna()
+    continued = alone["run"].isin(table.loc[later, "start"])
+    return Evidence(mem[efficiency.memorising(mem)], alone[whole | tested], alone[continued], table[later & ~random])
+
+
+def recorded() -> Evidence | None:
+    """Everything of its kind on record, at every modulus; None when there is nothing."""
+    tables = []
+    for name in EXPERIMENTS:
+        if name.startswith(("threshold", "ungrokking", "other-tasks", "memorisation", "generalisation")):
+            if results.recorded(name):
+                tables += [complete(name, results.load(name)), complete(name, results.load_starts(name))]
+    return evidence(tables) if tables else None
+
+
+def complete(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """A recorded table with every column of SETTINGS; a column that is the same for all runs is not stored."""
+    configs = {run["key"]: run["config"] for run in results.provenance(name)["runs"]}
+    keys = table["run"].astype(str)
+    said = {key: results.described_by(TrainConfig.from_json(json.dumps(configs[key]))) for key in keys.unique()}
+    return table.assign(run=keys, **{column: [said[key][column] for key in keys] for column in SETTINGS})
+
+
+def crossing(mem: pd.DataFrame, gen: pd.DataFrame, matched: str = "loss") -> float:
+    """The size D at which memorising takes the norm of `gen`, in equations.
+
+    mem: rows of one modulus and model, all weight decays; gen: rows of one condition. A memorising norm is moved to
+    gen's level (of -ln loss, or of the correct logit) along the power law that weight decay traces within a seed and
+    size (`efficiency.inverse_kappa`). At gen's weight decay its logarithm, averaged over seeds, is joined by straight
+    lines over ln D. Raises ValueError when gen has no rows or several weight decays, or the curve does not pass its
+    norm.
+    """
+    decays = gen["weight_decay"].unique()
+    if len(decays) != 1:
+        raise ValueError(f"gen has the weight decays {sorted(decays)}; it must have one")
+    norm, column = np.log(mem["parameter_norm"].astype(float)), MATCHED[matched]
+    if column is not None:
+        exponent = efficiency.inverse_kappa(mem, column)
+        norm = norm + exponent * (np.log(gen[column]).mean() - np.log(mem[column]))
+    same = mem["weight_decay"] == decays[0]
+    curve = norm[same].groupby(np.log(mem.loc[same, "train_size"].astype(float))).mean()
+    return float(np.exp(climbs(curve.index.to_numpy(), curve.to_numpy(), np.log(gen["parameter_norm"]).mean())))
+
+
+def climbs(x: np.ndarray, y: np.ndarray, height: float) -> float:
+    """Where the broken line through the points (x, y), x rising, first climbs through `height`.
+
+    Its end pieces are continued by ln REACH. Raises ValueError when it does not.
+    """
+    for i in range(len(x) - 1):
+        rise = y[i + 1] - y[i]
+        place = x[i] + (height - y[i]) / rise * (x[i + 1] - x[i]) if rise > 0 else np.nan
+        low = x[i] - (np.log(REACH) if i == 0 else 0)
+        high = x[i + 1] + (np.log(REACH) if i == len(x) - 2 else 0)
+        if low <= place <= high:
+            return float(place)
+    raise ValueError(f"height is {height:.3g}; the curve through {np.round(y, 3)} does not climb through it")
+
+
+def predicted(mem: pd.DataFrame, gen: pd.DataFrame, matched: str = "loss") -> tuple[float, float, float]:
+    """`crossing` and its `interval`; a seed is drawn for both circuits together."""
+    both = pd.concat([mem.assign(circuit="mem"), gen.assign(circuit="gen")], ignore_index=True)
+
+    def statistic(rows: pd.DataFrame) -> float:
+        return crossing(rows[rows["circuit"] == "mem"], rows[rows["circuit"] == "gen"], matched)
+
+    return crossing(mem, gen, matched), *interval(both, statistic)
+
+
+def interval(table: pd.DataFrame, statistic: Callable[[pd.DataFrame], float]) -> tuple[float, float]:
+    """The 95% bootstrap interval over seeds; nan and nan where the table has a single seed."""
+    return bootstrap(table, statistic, draws=200) if table["seed"].nunique() > 1 else (np.nan, np.nan)
+
+
+def with_mirrors(size: float, modulus: int) -> float:
+    """How many random pairs hold `size` different unordered ones, of which there are about p^2 / 2.
+
+    Of D pairs about D^2 / 2p^2 are the mirror of another. On a commutative task a memoriser that ignores order pays for
+    unordered pairs only. Raises ValueError when there are not so many.
+    """
+    pairs = modulus**2
+    if not 0 <= size <= pairs / 2:
+        raise ValueError(f"size is {size:g}; it must be from 0 to p^2 / 2 = {pairs / 2:g}")
+    return pairs * (1 - (1 - 2 * size / pairs) ** 0.5)
+
+
+def balance(forgetting: pd.DataFrame) -> pd.DataFrame:
+    """The histories with a column `balance`, the trigonometric part's share of the correct logit (Appendix B)."""
+    return forgetting.assign(balance=forgetting["trig_logit"] / (forgetting["trig_logit"] + forgetting["mem_logit"]))
+
+
+def measured(forgetting: pd.DataFrame, time: fronts.Time, column: str = "mirror_free_accuracy") -> pd.DataFrame:
+    """D* of each seed of one condition: seed, size, width. Size is where `column` passes one half (`fronts.fronts`)."""
+    shot = fronts.snapshot(forgetting, time, column)
+    return fronts.fronts(shot if len(shot) else pd.DataFrame(columns=["seed", "weight_decay"]))
+
+
+def geometric_mean(found: pd.DataFrame) -> float:
+    """Of the column `size`."""
+    return float(np.exp(np.log(found["size"]).mean()))
+
+
+def points(of: Evidence, time: fronts.Time, column: str = "mirror_free_accuracy") -> pd.DataFrame:
+    """A row for each condition that has a measurement and some prediction.
+
+    Columns: CONDITION, seeds, measured, and a prediction for each way of matching, nan where there is none; each number
+    with its `_low` and `_high`.
+    """
+    rows = []
+    for key, runs in of.forgetting.groupby(CONDITION, sort=False, observed=True):
+        condition = dict(zip(CONDITION, key, strict=True))
+        found = measured(runs, time, column)
+        if found.empty:
+            continue
+        row = condition | {"seeds": found["seed"].nunique()}
+        row |= with_bounds("measured", (geometric_mean(found), *interval(found, geometric_mean)))
+        mem, gen = pick(of.mem, {name: condition[name] for name in ("modulus", "model")}), pick(of.gen, condition)
+        for matched in MATCHED:
+            try:
+                row |= with_bounds(matched, predicted(mem, gen, matched))
+            except ValueError:
+                row |= with_bounds(matched, (np.nan,) * 3)
+        rows.append(row)
+    found = pd.DataFrame(rows)
+    return found.dropna(subset=list(MATCHED), how="all").reset_index(drop=True) if rows else found
+
+
+def with_bounds(name: str, values: tuple[float, float, float]) -> dict[str, float]:
+    """A number and its interval as columns."""
+    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
+
+
+def pick(table: pd.DataFrame, values: dict) -> pd.DataFrame:
+    """The rows that have these values."""
+    return table[np.logical_and.reduce([table[name] == value for name, value in values.items()])]

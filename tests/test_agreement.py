@@ -1,0 +1,114 @@
+"""Comparisons of predicted with measured sizes, on tables with known answers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_threshold import history, networks
+
+from grokbook.agreement import (
+    agreement,
+    both_sides,
+    by_seed,
+    centred,
+    errors,
+    exchanged_seeds,
+    gap,
+    pooled,
+    seed_slope,
+)
+from grokbook.fronts import end
+from grokbook.threshold import CONDITION, evidence
+
+PREDICTED = np.array([100.0, 200, 300, 400, 800])
+
+
+def conditions(factor: np.ndarray | float) -> pd.DataFrame:
+    return pd.DataFrame({"measured": PREDICTED * factor, "loss": PREDICTED, "logit": np.nan})
+
+
+def test_agreement_of_a_constant_factor() -> None:
+    found = agreement(conditions(0.8))
+    assert found.bias == pytest.approx(0.8)
+    assert found.spread == pytest.approx(1)
+    assert found.worst == pytest.approx(1.25)
+    assert found.correlation == pytest.approx(1)
+    assert found.conditions == 5
+
+
+def test_agreement_sees_the_worst_condition_and_leaves_out_what_is_not_predicted() -> None:
+    points = conditions(np.array([1, 1, 1, 2, 1.0]))
+    assert agreement(points).worst == pytest.approx(2)
+    assert errors(points).argmax() == 3
+    points.loc[3, "loss"] = np.nan
+    assert agreement(points) == pytest.approx((1, 1, 1, 1, 4))
+    with pytest.raises(ValueError, match="points has 0 rows with a prediction at equal logit"):
+        agreement(points, "logit")
+
+
+def test_by_seed_predicts_from_the_start_of_each_run() -> None:
+    tables = networks(lambda seed: 250 + 50 * seed, lambda seed: 150 + 20 * seed)
+    found = by_seed(evidence(tables), end)
+    assert found["seed"].tolist() == [0, 1, 2]
+    assert found["predicted"].tolist() == pytest.approx([250, 300, 350])
+    assert found["size"].tolist() == pytest.approx([150, 170, 190], rel=2e-3)
+    assert found["norm"].is_monotonic_increasing
+    assert by_seed(evidence(tables)._replace(mem=evidence(tables).mem.iloc[:0]), end).empty
+
+
+def fine(slope: float, noise: float = 0.0, seeds: int = 6) -> pd.DataFrame:
+    """Two families, the first at two weight decays, whose D* follow the predictions of their seeds with `slope`."""
+    generator, rows = np.random.default_rng(1), []
+    for task, decay, level in (("add", 1.0, 5.0), ("add", 2.0, 6.0), ("subtract", 1.0, 5.5)):
+        for seed in range(seeds):
+            x = 0.1 * np.sin(3.0 * seed + len(task))
+            size = np.exp(level + slope * x + noise * generator.normal())
+            condition = dict(zip(CONDITION, (task, 23, "m", decay), strict=True))
+            rows.append(condition | {"seed": seed, "size": size, "predicted": np.exp(5 + x)})
+    return pd.DataFrame(rows)
+
+
+def test_slope_between_seeds_ignores_differences_between_conditions() -> None:
+    table = centred(fine(0.7))
+    assert len(table) == 12  # weight decays of one family are averaged
+    assert seed_slope(table) == pytest.approx(0.7)
+    assert table.groupby("task")["size"].mean().abs().max() < 1e-12
+    assert exchanged_seeds(table, draws=500) < 0.01
+
+
+def test_a_family_of_one_seed_says_nothing() -> None:
+    assert centred(fine(1.0, seeds=1)).empty
+
+
+def test_exchanged_seeds_find_nothing_where_there_is_nothing_and_stay_within_families() -> None:
+    assert exchanged_seeds(centred(fine(0.0, noise=0.1)), draws=500) > 0.05
+    # a slope between families only must not count
+    table = pd.DataFrame({"task": ["a"] * 4 + ["b"] * 4, "modulus": 23, "model": "m", "seed": [*range(4)] * 2})
+    table["predicted"] = np.repeat([0.0, 1.0], 4)
+    table["size"] = table["predicted"] + np.tile([0.0, 0.1, 0.2, 0.3], 2)
+    assert exchanged_seeds(table, draws=200) == 1
+
+
+def runs_at(place: float, start: str, seeds: int = 3) -> pd.DataFrame:
+    sizes = (50, 80, 130, 200, 320, 500)
+    tables = [
+        history(f"{start}-{seed}-{size}", seed, size, 1 / (1 + (place * (1 + 0.1 * seed) / size) ** 8), start=start)
+        for seed in range(seeds)
+        for size in sizes
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_both_sides_and_their_gap() -> None:
+    kept, fresh = runs_at(100, "key"), runs_at(200, "")
+    ratio, low, high = gap(kept, fresh)
+    assert ratio == pytest.approx(2, rel=0.01)
+    assert low <= ratio <= high
+    found = both_sides(kept, fresh, (1.0, 5.0, 50.0))
+    assert len(found) == 4  # no run reaches the last
+    sizes = found.set_index(["side", "decay_time"])["size"]
+    assert sizes["from scratch", 5.0] / sizes["ungrokking", 5.0] == pytest.approx(2, rel=0.01)
+    assert 100 <= sizes["ungrokking", 1.0] <= 120
+    with pytest.raises(ValueError, match="must pass one half"):
+        gap(kept, runs_at(1e6, ""))
+    with pytest.raises(ValueError, match="shot has no runs"):
+        pooled(pd.DataFrame())
