@@ -118,11 +118,12 @@ def both_sides(forgetting: pd.DataFrame, scratch: pd.DataFrame, times: Iterable[
 def gap(forgetting: pd.DataFrame, scratch: pd.DataFrame) -> tuple[float, float, float]:
     """`pooled` from scratch over that from grokked starts, each at the end of its runs, and the interval over seeds.
 
-    Raises ValueError where one of them is not defined.
+    The interval is over the seeds that both sides have. Raises ValueError where one of the sizes is not defined.
     """
     both = pd.concat([fronts.snapshot(t).assign(side=s) for s, t in (("kept", forgetting), ("fresh", scratch))])
+    shared = both[both["seed"].isin(forgetting["seed"]) & both["seed"].isin(scratch["seed"])]
 
     def ratio(rows: pd.DataFrame) -> float:
         return pooled(rows[rows["side"] == "fresh"]) / pooled(rows[rows["side"] == "kept"])
 
-    return ratio(both), *interval(both, ratio)
+    return ratio(both), *interval(shared, ratio)

@@ -5,7 +5,17 @@ it. Judges live in the modules beside this one, a module a group of chapters; ea
 `results.load` returns, so that a test can hand it invented ones and see the verdict change.
 """
 
-from grokbook.claims import efficiency, many, other_tasks, phenomenon, semi_grokking, theory, trading, ungrokking
+from grokbook.claims import (
+    efficiency,
+    many,
+    other_tasks,
+    phenomenon,
+    semi_grokking,
+    theory,
+    threshold,
+    trading,
+    ungrokking,
+)
 from grokbook.claims.verdict import VERDICTS, Claim, Finding
 
 __all__ = ["CLAIMS", "VERDICTS", "Claim", "Finding", "judge"]
@@ -18,6 +28,7 @@ CLAIMS: dict[str, Claim] = {
     **ungrokking.CLAIMS,
     **other_tasks.CLAIMS,
     **trading.CLAIMS,
+    **threshold.CLAIMS,
     **many.CLAIMS,
 }
 
