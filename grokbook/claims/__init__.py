@@ -10,6 +10,7 @@ from grokbook.claims import (
     many,
     other_tasks,
     phenomenon,
+    regularisers,
     semi_grokking,
     theory,
     threshold,
@@ -29,6 +30,7 @@ CLAIMS: dict[str, Claim] = {
     **other_tasks.CLAIMS,
     **trading.CLAIMS,
     **threshold.CLAIMS,
+    **regularisers.CLAIMS,
     **many.CLAIMS,
 }
 

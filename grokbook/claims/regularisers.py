@@ -1,0 +1,168 @@
+"""What of the paper needs weight decay: Section 7 and the work that followed it; all claims of chapter 13.
+
+Thresholds were fixed when single runs (seed 0, D = 400) of some kinds had been seen. A kind of regulariser groks when,
+at one of its strengths, at least MOST of the seeds do, on the largest train set on record. "Confirmed" needs SEEDS.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from grokbook import fronts
+from grokbook.alternatives import OWN, fresh, grokking_share, in_words, recorded, summary
+from grokbook.claims.regularisers_later import DECAY, MOST, NONE, SEEDS, bounded, rounding
+from grokbook.claims.verdict import Claim, Finding
+from grokbook.delay import fit_delay
+from grokbook.statistics import bootstrap
+
+LOW, HIGH = 0.2, 0.9  # mirror-free accuracy of what is forgotten, and of what is kept
+
+
+def others(table: pd.DataFrame) -> Finding:
+    """Confirmed when every explicit kind other than weight decay groks, partly when one does, else not confirmed."""
+    runs = fresh(table)
+    share = grokking_share(runs[runs["kind"].isin(OWN)]).drop(DECAY, errors="ignore")
+    scale = in_words(runs)
+    if share.empty:
+        return Finding("not testable here", "no other regulariser", scale, "only weight decay is on record")
+    measured = "seeds that grok: " + ", ".join(f"{name} {value:.0%}" for name, value in share.items())
+    enough = share >= MOST
+    if enough.all() and len(share) == len(OWN) - 1 and runs["seed"].nunique() >= SEEDS:
+        return Finding("confirmed", measured, scale, "whatever norm is held down, the network groks")
+    if enough.any():
+        return Finding("partly", measured, scale, f"{enough.sum()} of {len(OWN) - 1} other kinds grok")
+    return Finding("not confirmed", measured, scale, "no other kind groks")
+
+
+def without(table: pd.DataFrame) -> Finding:
+    """Confirmed when, without any regulariser and in the stable loss, MOST of the seeds grok, all later than with
+    weight decay 1; partly when a run groks; else not confirmed. The longest runs on record count."""
+    runs = fresh(table)
+    bare, decayed = runs[runs["kind"] == NONE], runs[(runs["kind"] == DECAY) & (runs["weight_decay"] == 1)]
+    bare, scale = bare[bare["steps"] == bare["steps"].max()], in_words(runs)
+    if bare.empty:
+        return Finding("not testable here", "no run without regulariser", scale, "none on record")
+    share = (bare["outcome"] == "grokked").mean()
+    steps = f"{int(bare['steps'].max()):,} steps"
+    measured = f"{share:.0%} of {len(bare)} runs grok within {steps}; mirror-free accuracy at most "
+    measured += f"{bare['accuracy'].max():.2f}"
+    later = bare["grokked_at"].min() > decayed["grokked_at"].max()
+    if share >= MOST and later and bare["seed"].nunique() >= SEEDS:
+        return Finding("confirmed", measured, scale, "it groks with no regulariser, and later than with weight decay")
+    if share > 0:
+        return Finding("partly", measured, scale, "some runs grok without any regulariser")
+    return Finding("not confirmed", measured, scale, "none groks as long as we train; a longer run might")
+
+
+def weaker_is_slower(table: pd.DataFrame) -> Finding:
+    """Confirmed when d ln(steps to grok) / d ln(weight decay), runs that have not grokked counted as censored, lies
+    below 0 with its whole bootstrap interval over seeds, and the median time falls with every increase of weight decay;
+    partly when only the first holds."""
+    runs = fresh(table)
+    runs = runs[(runs["kind"] == DECAY) & (runs["weight_decay"] > 0)]
+    scale = in_words(runs)
+    try:
+        value, bounds = delay_slope(runs), bootstrap(runs, delay_slope, draws=200)
+    except ValueError as error:
+        return Finding("not testable here", "no fit", scale, str(error))
+    median = runs.groupby("weight_decay")["grokked_at"].median()
+    reached = median[np.isfinite(median)]
+    monotone = bool((np.diff(reached) < 0).all()) and (reached.index[-1] == median.index[-1])
+    measured = f"d ln t / d ln decay {value:.2f} [{bounds[0]:.2f}, {bounds[1]:.2f}]; median steps "
+    measured += ", ".join(f"{t:,.0f} at {d:g}" if np.isfinite(t) else f"none at {d:g}" for d, t in median.items())
+    if bounds[1] >= 0:
+        return Finding("not confirmed", measured, scale, "no such trend")
+    if monotone and runs["seed"].nunique() >= SEEDS:
+        return Finding("confirmed", measured, scale, "the weaker weight decay, the later, over the whole range")
+    return Finding("partly", measured, scale, "the trend is there, but not at every step of the range")
+
+
+def delay_slope(runs: pd.DataFrame) -> float:
+    """d ln(steps to grok) / d ln(weight decay), log-normal about a line, runs without it counted up to their end."""
+    seen = np.isfinite(runs["grokked_at"].to_numpy())
+    steps = np.where(seen, runs["grokked_at"], runs["steps"])
+    fit = fit_delay(np.log(runs["weight_decay"].to_numpy(float)), steps, seen, degree=1)
+    return float(fit.coefficients[1] / fit.unit)
+
+
+def forgetting(table: pd.DataFrame) -> Finding:
+    """Ungrokking with a threshold, kind by kind: mean accuracy at the smallest D' below LOW, at the largest above HIGH.
+    Confirmed when all explicit kinds on record do, weight decay and two others among them, and not without a
+    regulariser; partly when a kind other than weight decay does; else not confirmed."""
+    later = table[table["start"] != ""]
+    found, words = {}, []
+    for name, rows in later.groupby("kind"):
+        shot = fronts.snapshot(rows)
+        ends, front = fronts.by_size(shot), fronts.fronts(shot)
+        found[name] = bool(ends.iloc[0] < LOW and ends.iloc[-1] > HIGH)
+        size = f", D* {np.exp(np.log(front['size']).mean()):.0f}" if len(front) else ""
+        words.append(f"{name} {ends.iloc[0]:.2f} to {ends.iloc[-1]:.2f}{size}")
+    explicit = [holds for name, holds in found.items() if name in OWN]
+    if len(explicit) < 2:
+        return Finding("not testable here", "fewer than two kinds", "none", "nothing to compare")
+    measured, scale = "mirror-free accuracy over D': " + "; ".join(words), in_words(summary(later))
+    if all(explicit) and len(explicit) > 2 and found.get(DECAY) and not found.get(NONE, False):
+        if later["seed"].nunique() >= SEEDS:
+            return Finding("confirmed", measured, scale, "every regulariser makes it forget, below a size of its own")
+    if any(holds for name, holds in found.items() if name in OWN and name != DECAY):
+        missing = ", ".join(name for name, holds in found.items() if name in OWN and not holds)
+        return Finding("partly", measured, scale, f"not both ends with: {missing or 'none'}")
+    return Finding("not confirmed", measured, scale, "no kind but weight decay has both ends")
+
+
+def now(judge: Callable[[pd.DataFrame], Finding]) -> Finding:
+    """The finding on whatever is on record."""
+    try:
+        table = recorded()
+    except ValueError as error:
+        return Finding("not testable here", "nothing recorded", "none", str(error))
+    return judge(table)
+
+
+CHAPTER = "13-other-regularisers"
+CLAIMS = {
+    "Section 7, other regularisers": Claim(
+        "Section 7",
+        "Similar arguments may hold for other types of regularisation.",
+        "may",
+        CHAPTER,
+        partial(now, others),
+    ),
+    "Section 7, no regulariser": Claim(
+        "Section 7",
+        "Without weight decay grokking is slower and harder to elicit, and does not completely vanish.",
+        "none given",
+        CHAPTER,
+        partial(now, without),
+    ),
+    "Section 7, weaker is slower": Claim(
+        "Section 7, after Power et al. (2021)",
+        "Grokking takes longer as weight decay decreases.",
+        "none given",
+        CHAPTER,
+        partial(now, weaker_is_slower),
+    ),
+    "P2, other regularisers": Claim(
+        "Section 4.2, beyond weight decay",
+        "Below a critical size of the train set a network forgets, whatever holds the norm down (our reading of P2).",
+        "none given",
+        CHAPTER,
+        partial(now, forgetting),
+    ),
+    "Prieto et al. 2025": Claim(
+        "Prieto et al. (2025), abstract",
+        "Without regularisation rounding in the softmax stops learning; a stable loss groks without regularisation.",
+        "none given",
+        CHAPTER,
+        partial(now, rounding),
+    ),
+    "Xie and Li 2024": Claim(
+        "Xie and Li (2024), abstract",
+        "If full-batch AdamW converges, then to weights that are at most 1 over weight decay, and optimal for it.",
+        "1 / weight decay",
+        CHAPTER,
+        partial(now, bounded),
+    ),
+}
