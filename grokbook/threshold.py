@@ -21,6 +21,7 @@ from grokbook.training import TrainConfig
 CONDITION = ["task", "modulus", "model", "weight_decay"]
 MATCHED = {"loss": "confidence", "logit": "correct_logit", "weight decay": None}
 """What is held equal when two norms are compared, and the column it is in. Weight decay is equal in all three."""
+KNOWN = 1e-6  # training loss on the whole table, in nats; networks at rest are far below, others far above
 REACH = 1.5  # how far, as a factor, a curve may be continued beyond its sizes
 SETTINGS = [*CONDITION, "random_labels", "learning_rate", "steps", "start"]
 
@@ -38,21 +39,23 @@ class Evidence(NamedTuple):
 def evidence(tables: Sequence[pd.DataFrame]) -> Evidence:
     """Sort the runs of histories that have every column of SETTINGS and CONDITION.
 
-    Random labels tell the memorising ones. Of the others, those that continue another are forgetting. Those that do not
-    count as generalising if they answer every train equation and either pass `efficiency.generalising` or were trained
-    on the whole table, where there is nothing to test; the norm then has to speak for them.
+    Random labels tell the memorising ones. Of the others, those that do not continue another count as generalising if
+    they answer every train equation and either pass `efficiency.generalising` or know the whole table, with a loss
+    below KNOWN; there is nothing to test then, and the norm has to speak for them. Runs that continue one of the latter
+    are forgetting; those that continue another network are left out.
     """
     table = pd.concat([one for one in tables if len(one)], ignore_index=True)
     table = table.drop_duplicates(["run", "step"], ignore_index=True)
     random, later = table["random_labels"].astype(bool), table["start"] != ""
     mem, alone = (efficiency.settled(table[some & ~later]) for some in (random, ~random))
-    whole = alone["test_accuracy"].isna() & (alone["train_accuracy"] == 1)
+    whole = alone["test_accuracy"].isna() & (alone["train_accuracy"] == 1) & (alone["train_loss"] < KNOWN)
     tested = pd.Series(False, alone.index)
     for modulus in alone["modulus"].unique() if "trig_logit" in alone else []:
         rows = alone[alone["modulus"] == modulus]
         tested[rows.index] = efficiency.generalising(rows, modulus) & rows["trig_logit"].notna()
-    continued = alone["run"].isin(table.loc[later, "start"])
-    return Evidence(mem[efficiency.memorising(mem)], alone[whole | tested], alone[continued], table[later & ~random])
+    start = alone[whole & alone["run"].isin(table.loc[later, "start"])]
+    forgetting = table[later & table["start"].isin(start["run"])]
+    return Evidence(mem[efficiency.memorising(mem)], alone[whole | tested], start, forgetting)
 
 
 def recorded() -> Evidence | None:

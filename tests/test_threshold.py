@@ -85,7 +85,9 @@ def test_runs_are_sorted_by_labels_and_start() -> None:
     half_learned = history("half", 0, 53**2, test_accuracy=np.nan, train_accuracy=0.9)
     generalises = history("passes", 0, 2000, 0.99)
     memorises = history("fails", 0, 500, 0.1)
-    of = evidence([*tables, *tables, half_learned, generalises, memorises])
+    slow = history("slow", 0, 53**2, test_accuracy=np.nan, train_loss=1e-3)
+    after = history("after", 0, 300, start="slow")
+    of = evidence([*tables, *tables, half_learned, generalises, memorises, slow, after])
     assert len(of.mem) == 3 * 4 * 3  # seeds, sizes, weight decays; given twice, counted once
     assert set(of.gen["run"]) == {"start-0", "start-1", "start-2", "passes"}
     assert set(of.start["run"]) == {"start-0", "start-1", "start-2"}
