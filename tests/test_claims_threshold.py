@@ -33,14 +33,13 @@ def test_close_everywhere_is_confirmed() -> None:
     found = place(table(0.9))
     assert found.verdict == "confirmed"
     assert "0.90 on average" in found.measured
-    assert found.scale == "10 conditions: p = 23, 31; add; 2 widths; 3 seeds each"
+    assert found.scale == "10 conditions: p = 23, 31; add; widths 32, 64; 3 seeds"
 
 
 @pytest.mark.parametrize(
     "points",
     [
         table(rows=6),
-        table(moduli=1),
         table(1 / (CLOSE + 0.05)),
         table(np.r_[np.ones(9), FAR + 0.1]),
         table(np.where(np.arange(10) % 2, 1.45, 0.68), low=300),
@@ -67,6 +66,7 @@ def test_the_worst_condition_is_named() -> None:
 
 def test_too_few_conditions_are_not_testable() -> None:
     assert place(table(rows=2)).verdict == "not testable here"
+    assert place(table(moduli=1)).verdict == "not testable here"
     assert place(pd.DataFrame()).verdict == "not testable here"
     assert place(table().assign(loss=np.nan)).verdict == "not testable here"
 

@@ -41,7 +41,8 @@ def scale_of(points: pd.DataFrame) -> str:
     n, most = points["seeds"].min(), points["seeds"].max()
     seeds = f"{n}" if n == most else f"{n} to {most}"
     tasks = ", ".join(sorted(points["task"].unique()))
-    return f"{len(points)} conditions: p = {moduli}; {tasks}; {points['model'].nunique()} widths; {seeds} seeds each"
+    widths = ", ".join(str(w) for w in sorted(width(model) for model in points["model"].unique()))
+    return f"{len(points)} conditions: p = {moduli}; {tasks}; widths {widths}; {seeds} seeds"
 
 
 def place(points: pd.DataFrame) -> Finding:
@@ -49,11 +50,11 @@ def place(points: pd.DataFrame) -> Finding:
 
     Confirmed with CONDITIONS conditions at two moduli, a mean factor measured / predicted within CLOSE of one, none
     beyond FAR, and logarithms correlated by CORRELATED. Not confirmed when the mean factor is beyond FAR or the
-    correlation is not positive. Otherwise partly; with fewer than three conditions there is nothing to say.
+    correlation is not positive. Otherwise partly; below three conditions at two moduli there is nothing to say.
     """
     kept = points.dropna(subset=["loss"]).reset_index(drop=True) if len(points) else points
-    if len(kept) < 3:
-        return Finding("not testable here", f"{len(kept)} conditions", "too few", "three conditions are the least")
+    if len(kept) < 3 or kept["modulus"].nunique() < 2:
+        return Finding("not testable here", f"{len(kept)} conditions", "too few", "three at two moduli are the least")
     found = agreement(kept)
     measured = (
         f"measured over predicted: {found.bias:.2f} on average, spread a factor {found.spread:.2f}, correlation of "

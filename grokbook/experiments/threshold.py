@@ -36,8 +36,8 @@ def threshold_small() -> list[TrainConfig]:
     runs: list[TrainConfig] = []
     for task, modulus, model, decay, seeds in (
         ("add", 23, TINY, 2.0, range(3)),
-        ("add", 31, TINY, 2.0, range(3)),
         ("add", 23, TINY, 1.0, range(3)),
+        ("add", 31, TINY, 2.0, range(3)),
         ("add", 23, NARROW, 2.0, range(3)),
         ("sum-of-squares", 23, TINY, 2.0, range(3)),
         ("add", 31, TINY, 1.0, range(3)),
