@@ -14,7 +14,7 @@ Kinds = tuple[tuple[dict[str, Any], tuple[float, ...]], ...]
 
 BASE = TrainConfig("add", 23, 420, 5000, model=TINY)
 KEPT = (70, 105, 160, 240)  # chapter 12's
-LATER = 4  # times as many steps without a regulariser
+LATER = 2  # times as many steps without a regulariser
 SGD = {"regulariser": "l2", "optimiser": "sgd", "learning_rate": 0.03}  # three times as much diverges
 EXPLICIT: Kinds = (
     ({}, (1.0,)),
@@ -23,7 +23,8 @@ EXPLICIT: Kinds = (
     ({"regulariser": "l2"}, (1e-5,)),
 )
 """How each kind differs from AdamW, and its strengths."""
-DECAYS: Kinds = (({}, (0.3, 3.0, 0.1, 10.0)),)
+DECAYS: Kinds = (({}, (0.3, 3.0)),)
+WIDER: Kinds = (({}, (0.1, 10.0)),)
 NONE: Kinds = (({}, (0.0,)), ({"loss": "cross-entropy"}, (0.0,)))
 MORE: Kinds = ((SGD, (3e-3,)), ({"dropout": 0.2}, (0.0,)))
 STRENGTHS: Kinds = (
@@ -43,15 +44,15 @@ def scratch(kinds: Kinds, seeds: range, base: TrainConfig = BASE) -> list[TrainC
     ]
 
 
-def forgetting(kinds: Kinds, seeds: range, start: int = 4000) -> list[TrainConfig]:
-    """On fewer pairs, after `start` steps on all of them under the same regulariser.
+def forgetting(kinds: Kinds, seeds: range, steps: int = 3000) -> list[TrainConfig]:
+    """On fewer pairs for `steps` steps, after as many on all of them under the same regulariser.
 
     Without a regulariser the start is AdamW's, as nothing else would make a network on the whole table generalise.
     """
-    whole, runs = replace(BASE, train_size=529, steps=start), []
+    whole, runs = replace(BASE, train_size=529, steps=steps), []
     for config in scratch(kinds, seeds, whole):
         begun = config if config.weight_decay else replace(config, weight_decay=1.0)
-        runs += [replace(config, train_size=size, steps=BASE.steps, start=begun) for size in KEPT]
+        runs += [replace(config, train_size=size, start=begun) for size in KEPT]
     return runs
 
 
@@ -61,7 +62,7 @@ def regularisers_small() -> list[TrainConfig]:
     runs: list[TrainConfig] = []
     for seeds in (range(3), range(3, 5)):
         runs += scratch(EXPLICIT + DECAYS, seeds) + forgetting(EXPLICIT + NONE[:1], seeds)
-        runs += scratch(NONE, seeds, long) + scratch(MORE, seeds)
+        runs += scratch(MORE, seeds) + scratch(NONE, seeds, long) + scratch(WIDER, seeds)
         runs += scratch(EXPLICIT + DECAYS + MORE, seeds, scarce)
     return runs + scratch(STRENGTHS, range(5))
 
