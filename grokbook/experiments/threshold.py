@@ -58,5 +58,5 @@ def threshold_small() -> list[TrainConfig]:
 
 def threshold_live() -> list[TrainConfig]:
     base = TrainConfig("add", 23, KEPT[23][0], 0, learning_rate=RATE, model=TINY)
-    random = memorising(base, RANDOM[23], range(1), (2.0,), 1000)
-    return random + forgetting(base, KEPT[23], range(1), 2.0, 4.0, 2000)
+    random = memorising(base, (80, 150), range(1), (2.0,), 1600)
+    return random + forgetting(base, KEPT[23], range(1), 2.0, time=3.0, start=1600)
