@@ -7,8 +7,8 @@ DECAYS = (1.0, 0.5, 2.0, 3.0)
 
 
 def memorisation_live() -> list[TrainConfig]:
-    base = TrainConfig("add", 53, 150, 1500, random_labels=True, model=NARROW)
-    return grid(base, [150, 300, 600], [2.0], range(2))
+    base = TrainConfig("add", 31, 100, 1500, random_labels=True, model=NARROW)
+    return grid(base, [100, 200, 400], [2.0], range(2))
 
 
 def memorisation_small() -> list[TrainConfig]:
@@ -28,7 +28,7 @@ def memorisation_paper() -> list[TrainConfig]:
 
 
 def generalisation_live() -> list[TrainConfig]:
-    return grid(TrainConfig("add", 53, 1600, 1500, model=NARROW), [1600, 2400], [2.0], range(2))
+    return grid(TrainConfig("add", 31, 720, 1500, model=NARROW), [720, 860], [2.0], range(2))
 
 
 def generalisation_small() -> list[TrainConfig]:
