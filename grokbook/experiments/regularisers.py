@@ -19,7 +19,7 @@ EXPLICIT: Kinds = (
     ({}, (1.0,)),
     ({"regulariser": "l1"}, (1e-5,)),
     ({"regulariser": "linf"}, (4.0,)),
-    ({"regulariser": "l2"}, (1e-5,)),
+    ({"regulariser": "l2"}, (1e-4,)),
 )
 """How each kind differs from AdamW, and its strengths."""
 DECAYS: Kinds = (({}, (0.3, 3.0)),)
@@ -30,7 +30,7 @@ DROPOUT: Kinds = (({"dropout": 0.2}, (0.0,)),)
 STRENGTHS: Kinds = (
     ({"regulariser": "linf"}, (3.0,)),
     ({"regulariser": "l1"}, (1e-6,)),
-    ({"regulariser": "l2"}, (1e-4,)),
+    ({"regulariser": "l2"}, (1e-5,)),
     (SGD, (1e-3,)),
 )
 
@@ -69,4 +69,4 @@ def regularisers_small() -> list[TrainConfig]:
 def regularisers_live() -> list[TrainConfig]:
     """None of the three has weight decay."""
     base = replace(BASE, train_size=400, steps=1600)
-    return scratch((({"regulariser": "l2"}, (1e-4,)), EXPLICIT[1], NONE[0]), range(1), base)
+    return scratch((EXPLICIT[3], EXPLICIT[1], NONE[0]), range(1), base)
