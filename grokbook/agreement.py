@@ -118,12 +118,17 @@ def both_sides(forgetting: pd.DataFrame, scratch: pd.DataFrame, times: Iterable[
 def gap(forgetting: pd.DataFrame, scratch: pd.DataFrame) -> tuple[float, float, float]:
     """`pooled` from scratch over that from grokked starts, each at the end of its runs, and the interval over seeds.
 
-    The interval is over the seeds that both sides have. Raises ValueError where one of the sizes is not defined.
+    Of the seeds that both sides have, for a seed is drawn for both together. Raises ValueError with fewer than two of
+    them, or where one of the sizes is not defined.
     """
-    both = pd.concat([fronts.snapshot(t).assign(side=s) for s, t in (("kept", forgetting), ("fresh", scratch))])
-    shared = both[both["seed"].isin(forgetting["seed"]) & both["seed"].isin(scratch["seed"])]
+    shared = set(forgetting["seed"]) & set(scratch["seed"])
+    if len(shared) < 2:
+        raise ValueError(f"scratch and forgetting share the seeds {sorted(shared)}; an interval needs two")
+    parts = [fronts.snapshot(t).assign(side=s) for s, t in (("kept", forgetting), ("fresh", scratch))]
+    both = pd.concat(parts, ignore_index=True)
+    both = both[both["seed"].isin(shared)]
 
     def ratio(rows: pd.DataFrame) -> float:
         return pooled(rows[rows["side"] == "fresh"]) / pooled(rows[rows["side"] == "kept"])
 
-    return ratio(both), *interval(shared, ratio)
+    return ratio(both), *interval(both, ratio)
