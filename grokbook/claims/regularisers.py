@@ -107,7 +107,7 @@ def forgetting(table: pd.DataFrame) -> Finding:
         if later["seed"].nunique() >= SEEDS:
             return Finding("confirmed", measured, scale, "every regulariser makes it forget, below a size of its own")
     if any(holds for name, holds in found.items() if name in OWN and name != DECAY):
-        missing = ", ".join(name for name, holds in found.items() if name in OWN and not holds)
+        missing = ", ".join(str(name) for name, holds in found.items() if name in OWN and not holds)
         return Finding("partly", measured, scale, f"not both ends with: {missing or 'none'}")
     return Finding("not confirmed", measured, scale, "no kind but weight decay has both ends")
 
