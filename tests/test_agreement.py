@@ -110,7 +110,7 @@ def test_both_sides_and_their_gap() -> None:
     assert 100 <= sizes["ungrokking", 1.0] <= 120
     with pytest.raises(ValueError, match="must pass one half"):
         gap(kept, runs_at(1e6, ""))
-    more = pd.concat([fresh, runs_at(900, "").assign(seed=7)])
+    more = pd.concat([fresh, runs_at(900, "other").assign(seed=7)])
     assert gap(kept, more) == (ratio, low, high)  # of seeds that both have
     with pytest.raises(ValueError, match=r"share the seeds \[0\]"):
         gap(kept, runs_at(200, "", seeds=1))
