@@ -37,18 +37,17 @@ def threshold_small() -> list[TrainConfig]:
     for task, modulus, model, decay, seeds in (
         ("add", 23, TINY, 2.0, range(3)),
         ("add", 23, TINY, 1.0, range(3)),
-        ("add", 31, TINY, 2.0, range(3)),
-        ("add", 23, NARROW, 2.0, range(3)),
-        ("sum-of-squares", 23, TINY, 2.0, range(3)),
         ("add", 31, TINY, 1.0, range(3)),
-        ("subtract", 23, TINY, 2.0, range(3)),
+        ("add", 23, NARROW, 2.0, range(3)),
+        ("sum-of-squares", 23, TINY, 1.0, range(3)),
         ("subtract", 23, TINY, 1.0, range(3)),
-        ("add", 23, TINY, 2.0, range(3, 6)),
-        ("add", 31, TINY, 2.0, range(3, 6)),
         ("add", 23, TINY, 1.0, range(3, 6)),
+        ("add", 31, TINY, 2.0, range(3)),  # none of these learned the table within START steps
+        ("add", 23, TINY, 2.0, range(3, 6)),
+        ("add", 31, TINY, 1.0, range(3, 6)),
         ("add", 23, NARROW, 2.0, range(3, 6)),
-        ("sum-of-squares", 23, TINY, 2.0, range(3, 6)),
-        ("subtract", 23, TINY, 2.0, range(3, 6)),
+        ("sum-of-squares", 23, TINY, 1.0, range(3, 6)),
+        ("subtract", 23, TINY, 1.0, range(3, 6)),
     ):
         base = TrainConfig(task, modulus, KEPT[modulus][0], 0, learning_rate=RATE, model=model)
         runs += memorising(base, RANDOM[modulus], seeds, DECAYS, 2500)
