@@ -38,8 +38,8 @@ def threshold_small() -> list[TrainConfig]:
         ("add", 23, TINY, 2.0, range(3)),
         ("add", 23, TINY, 1.0, range(3)),
         ("add", 31, TINY, 1.0, range(3)),
-        ("add", 23, NARROW, 2.0, range(3)),
         ("sum-of-squares", 23, TINY, 1.0, range(3)),
+        ("add", 23, NARROW, 2.0, range(3)),
         ("subtract", 23, TINY, 1.0, range(3)),
         ("add", 23, TINY, 1.0, range(3, 6)),
         ("add", 31, TINY, 2.0, range(3)),  # none of these learned the table within START steps
