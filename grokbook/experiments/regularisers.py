@@ -18,10 +18,10 @@ SGD = {"regulariser": "l2", "optimiser": "sgd", "learning_rate": 0.03}  # three 
 EXPLICIT: Kinds = (
     ({}, (1.0,)),
     ({"regulariser": "l1"}, (1e-5,)),
-    ({"regulariser": "linf"}, (4.0,)),
     ({"regulariser": "l2"}, (1e-4,)),
 )
 """How each kind differs from AdamW, and its strengths."""
+BOUND: Kinds = (({"regulariser": "linf"}, (4.0,)),)
 DECAYS: Kinds = (({}, (0.3, 3.0)),)
 WIDER: Kinds = (({}, (0.1, 10.0)),)
 NONE: Kinds = (({}, (0.0,)), ({"loss": "cross-entropy"}, (0.0,)))
@@ -60,13 +60,13 @@ def regularisers_small() -> list[TrainConfig]:
     """Three seeds of everything come before five."""
     scarce, runs = replace(BASE, train_size=340), []
     for seeds in (range(3), range(3, 5)):
-        runs += scratch(EXPLICIT + DECAYS + NONE, seeds) + forgetting(EXPLICIT + NONE[:1], seeds)
-        runs += scratch(SMALL_STEPS + WIDER + DROPOUT, seeds)
-        runs += scratch(EXPLICIT + NONE[:1], seeds, scarce)
+        runs += scratch(EXPLICIT + BOUND + DECAYS + NONE, seeds) + forgetting(EXPLICIT + NONE[:1], seeds)
+        runs += scratch(SMALL_STEPS + WIDER + DROPOUT, seeds) + forgetting(BOUND, seeds)
+        runs += scratch(EXPLICIT + BOUND + NONE[:1], seeds, scarce)
     return runs + scratch(STRENGTHS, range(5))
 
 
 def regularisers_live() -> list[TrainConfig]:
     """None of the three has weight decay."""
     base = replace(BASE, train_size=400, steps=1600)
-    return scratch((EXPLICIT[3], EXPLICIT[1], NONE[0]), range(1), base)
+    return scratch((EXPLICIT[2], EXPLICIT[1], NONE[0]), range(1), base)
