@@ -31,7 +31,7 @@ def test_all_other_kinds_grok() -> None:
     assert others(table(runs[3:])).verdict == "partly"  # one kind has no runs
     two = [*runs[3:], *seeds(replace(BASE, **OTHERS[0]), not_yet)]
     found = others(table(two))
-    assert found.verdict == "partly" and "L1 penalty 0%" in found.measured and "3 of 4" in found.reason
+    assert found.verdict == "partly" and "L1 penalty 0%" in found.measured and "3 of the 4" in found.reason
     none = [(config, {}) for config, _ in runs]
     assert others(table(none)).verdict == "not confirmed"
     assert others(table([pair for pair in runs if pair[0].seed < 2])).verdict == "partly"  # too few seeds

@@ -32,7 +32,7 @@ def others(table: pd.DataFrame) -> Finding:
     if enough.all() and len(share) == len(OWN) - 1 and runs["seed"].nunique() >= SEEDS:
         return Finding("confirmed", measured, scale, "whatever norm is held down, the network groks")
     if enough.any():
-        return Finding("partly", measured, scale, f"{enough.sum()} of {len(OWN) - 1} other kinds grok")
+        return Finding("partly", measured, scale, f"{enough.sum()} of the {len(share)} other kinds on record grok")
     return Finding("not confirmed", measured, scale, "no other kind groks")
 
 
