@@ -113,13 +113,14 @@ def climbs(x: np.ndarray, y: np.ndarray, height: float) -> float:
 
 
 def predicted(mem: pd.DataFrame, gen: pd.DataFrame, matched: str = "loss") -> tuple[float, float, float]:
-    """`crossing` and its `interval`; a seed is drawn for both circuits together."""
+    """`crossing` and its `interval`, for which both circuits need two seeds; a seed is drawn for both together."""
     both = pd.concat([mem.assign(circuit="mem"), gen.assign(circuit="gen")], ignore_index=True)
 
     def statistic(rows: pd.DataFrame) -> float:
         return crossing(rows[rows["circuit"] == "mem"], rows[rows["circuit"] == "gen"], matched)
 
-    return crossing(mem, gen, matched), *interval(both, statistic)
+    enough = min(mem["seed"].nunique(), gen["seed"].nunique()) > 1
+    return crossing(mem, gen, matched), *(interval(both, statistic) if enough else (np.nan, np.nan))
 
 
 def interval(table: pd.DataFrame, statistic: Callable[[pd.DataFrame], float]) -> tuple[float, float]:

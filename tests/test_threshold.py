@@ -145,6 +145,8 @@ def test_predicted_interval_holds_the_seeds() -> None:
 
 
 def test_one_seed_has_no_interval() -> None:
+    more = evidence(networks(lambda _: 300, lambda _: 300))
+    assert np.isnan(predicted(more.mem[more.mem["seed"] == 0], more.gen)[1:]).all()  # of one circuit is not enough
     of = evidence(networks(lambda _: 300, lambda _: 300, seeds=1))
     assert np.isnan(interval(of.gen, lambda rows: rows["seed"].mean())).all()
     row = points(of, fronts.end).iloc[0]
