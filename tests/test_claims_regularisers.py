@@ -61,13 +61,13 @@ def test_weaker_is_slower() -> None:
     assert weaker_is_slower(at({0.1: np.inf, 1.0: np.inf})).verdict == "not testable here"
 
 
-def forgetful(change: dict, threshold: float):
+def forgetful(change: dict, threshold: float, top: float = 1.0):
     runs = []
     for seed in range(3):
         for size in SIZES:
             config = replace(BASE, seed=seed, train_size=size, **change)
             config = replace(config, start=replace(config, train_size=529))
-            runs.append((config, {"fit": 0, "grok": 0, "top": 1.0 if size > threshold else 0.05}))
+            runs.append((config, {"fit": 0, "grok": 0, "top": top if size > threshold else 0.05}))
     return runs
 
 
@@ -80,6 +80,8 @@ def test_forgetting() -> None:
     assert forgetting(table(kinds + forgetful({"weight_decay": 0.0}, 100))).verdict == "partly"
     assert forgetting(table(ours + forgetful(OTHERS[1], 1000))).verdict == "partly"
     assert forgetting(table(forgetful({}, 100) + forgetful(OTHERS[1], 1000))).verdict == "not confirmed"
+    assert forgetting(table(forgetful({}, 100, 0.8) + forgetful(OTHERS[1], 100, 0.8) + control)).verdict == "partly"
+    assert forgetting(table(forgetful({}, 100, 0.8) + forgetful(OTHERS[1], 100, 0.4))).verdict == "not confirmed"
     assert forgetting(table(forgetful({}, 100))).verdict == "not testable here"
 
 
