@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 BUILD = ROOT / "_build"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-PROGRESS_BAR = re.compile(r"\d+%\|.*/s|\d+it \[|s/(it|step)")  # as tqdm writes itself out in plain text
+PROGRESS_BAR = re.compile(r"\d+%\||\d+it \[|s/(it|step)")  # as tqdm writes itself out in plain text
 
 
 @dataclass(frozen=True)
