@@ -4,8 +4,6 @@ A run has fitted its data when 99% of the train equations are right, and general
 equations are. It has grokked when it generalises at the end and took at least twice as many steps to do so as to fit.
 """
 
-import json
-
 import numpy as np
 import pandas as pd
 
@@ -62,9 +60,7 @@ def recorded() -> pd.DataFrame:
     """`described` histories of all recorded experiments of this kind. Raises ValueError when there are none."""
     tables = []
     for name in (n for n in EXPERIMENTS if n.startswith("regularisers") and results.recorded(n)):
-        runs = results.provenance(name)["runs"]
-        configs = {run["key"]: TrainConfig.from_json(json.dumps(run["config"])) for run in runs}
-        tables.append(described(results.load(name), configs))
+        tables.append(described(results.load(name), results.configs(name)))
     if not tables:
         raise ValueError("names is empty; no experiment on regularisers is recorded yet")
     return pd.concat(tables, ignore_index=True)

@@ -90,12 +90,17 @@ def provenance(name: str) -> dict:
     return json.loads(_file(name, "json").read_text())
 
 
+def configs(name: str) -> dict[str, TrainConfig]:
+    """The configuration of each run of experiment `name`, recorded or missing, and of those they start from, by key."""
+    return {run["key"]: TrainConfig.from_json(json.dumps(run["config"])) for run in provenance(name)["runs"]}
+
+
 def config(name: str, key: str) -> TrainConfig:
     """The configuration of one recorded run, by its key or an unambiguous beginning of it. Raises ValueError."""
-    found = [run["config"] for run in provenance(name)["runs"] if run["key"].startswith(key)]
+    found = [config for whole, config in configs(name).items() if whole.startswith(key)]
     if len(found) != 1:
         raise ValueError(f"key is {key!r}; {len(found)} runs of {name} have a key that begins so, it must be one")
-    return TrainConfig.from_json(json.dumps(found[0]))
+    return found[0]
 
 
 def network(name: str) -> Params:

@@ -6,7 +6,6 @@ level of the second comes from grokked networks. "The norm that it takes" needs 
 names three choices. A condition is a task, a modulus, a model and a weight decay.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -16,7 +15,6 @@ import pandas as pd
 from grokbook import efficiency, fronts, results
 from grokbook.experiments import EXPERIMENTS
 from grokbook.statistics import bootstrap
-from grokbook.training import TrainConfig
 
 CONDITION = ["task", "modulus", "model", "weight_decay"]
 MATCHED = {"loss": "confidence", "logit": "correct_logit", "weight decay": None}
@@ -70,9 +68,8 @@ def recorded() -> Evidence | None:
 
 def complete(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """A recorded table with every column of SETTINGS; a column that is the same for all runs is not stored."""
-    configs = {run["key"]: run["config"] for run in results.provenance(name)["runs"]}
-    keys = table["run"].astype(str)
-    said = {key: results.described_by(TrainConfig.from_json(json.dumps(configs[key]))) for key in keys.unique()}
+    keys, configs = table["run"].astype(str), results.configs(name)
+    said = {key: results.described_by(configs[key]) for key in keys.unique()}
     return table.assign(run=keys, **{column: [said[key][column] for key in keys] for column in SETTINGS})
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import torch
 import yaml
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
@@ -37,12 +36,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("browser")]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
-
-
-@pytest.fixture(autouse=True)
-def subnormal_numbers() -> None:
-    """Training flushes them to zero for the rest of the process; hypothesis needs them."""
-    torch.set_flush_denormal(False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

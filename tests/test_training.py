@@ -67,6 +67,19 @@ def test_training_is_full_batch_adamw():
         assert (ours[name] - weight.detach()).abs().max() < 1e-9
 
 
+def test_training_leaves_subnormal_numbers_as_it_found_them():
+    def product():
+        return (torch.tensor([1e-38]) * 1e-3).item()
+
+    seen = []
+    for flushed in (False, True):
+        torch.set_flush_denormal(flushed)
+        train([replace(SMALL, steps=1)], metrics=[lambda *_: seen.append(product()) or {}], progress=False)
+        assert (product() == 0) == flushed
+    torch.set_flush_denormal(False)
+    assert set(seen) == {0}
+
+
 def test_history_is_tidy_and_measured_where_asked():
     history = train([SMALL, replace(SMALL, seed=1)], log_steps=[0, 7, 200], progress=False).history
     assert history[["run", "step"]].to_numpy().tolist() == [[0, 0], [1, 0], [0, 7], [1, 7], [0, 200], [1, 200]]
