@@ -25,6 +25,7 @@ OWN = {
     "L∞ bound": "largest_weight",
 }
 """The explicit kinds, and the norm that each charges for or bounds; weight decay as the paper sees it."""
+SETTINGS = ("weight_decay", "learning_rate", "modulus", "steps", "random_labels")
 BARE = ("dropout", "nothing", "nothing, usual loss")
 _NAMES = {
     ("decoupled", "adam"): "weight decay",
@@ -48,22 +49,26 @@ def kind(config: TrainConfig) -> str:
 
 
 def described(table: pd.DataFrame, configs: dict[str, TrainConfig]) -> pd.DataFrame:
-    """The histories with columns kind, weight_decay, learning_rate, modulus, steps, start ("" for random weights)."""
+    """The histories with columns kind, start ("" for random weights), and those of SETTINGS."""
     of_rows = [configs[key] for key in table["run"].astype(str)]
-    told = {name: [getattr(c, name) for c in of_rows] for name in ("weight_decay", "learning_rate", "modulus", "steps")}
+    told = {name: [getattr(c, name) for c in of_rows] for name in SETTINGS}
     return table.assign(
         **told, kind=[kind(c) for c in of_rows], start=[c.start.key if c.start else "" for c in of_rows]
     )
 
 
-def recorded() -> pd.DataFrame:
-    """`described` histories of all recorded experiments of this kind. Raises ValueError when there are none."""
+def recorded(random_labels: bool = False) -> pd.DataFrame:
+    """`described` histories of all recorded runs of this kind, those on random labels or the others.
+
+    Raises ValueError when nothing is recorded.
+    """
     tables = []
     for name in (n for n in EXPERIMENTS if n.startswith("regularisers") and results.recorded(n)):
         tables.append(described(results.load(name), results.configs(name)))
     if not tables:
         raise ValueError("names is empty; no experiment on regularisers is recorded yet")
-    return pd.concat(tables, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True)
+    return table[table["random_labels"] == random_labels].reset_index(drop=True)
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from grokbook.batches import with_starts
 from grokbook.circuits import key_metric
 from grokbook.experiments import EXPERIMENTS, SCALES, log_steps, metrics
 from grokbook.model import ModelConfig
+from grokbook.regularisers import norm_metrics
 from grokbook.tasks import make_task
 from grokbook.training import TrainConfig, check_alike
 
@@ -102,7 +103,8 @@ def test_every_network_of_key_frequencies_has_its_own_seed_and_says_its_keys() -
 
 
 def test_regularisers_differ_in_what_holds_the_weights_down_and_in_nothing_else() -> None:
-    configs = EXPERIMENTS["regularisers"].runs("small")
+    every = EXPERIMENTS["regularisers"].runs("small")
+    configs = [config for config in every if not config.random_labels]
     fresh = [config for config in configs if config.start is None]
     kinds = {(c.regulariser, c.optimiser, c.dropout, c.loss, c.weight_decay) for c in fresh}
     assert len([c for c in fresh if c.train_size == 420]) == 5 * len(kinds)
@@ -112,6 +114,16 @@ def test_regularisers_differ_in_what_holds_the_weights_down_and_in_nothing_else(
     decays = [c.weight_decay for c in fresh if c.regulariser == "decoupled" and c.weight_decay > 0]
     assert max(decays) == 100 * min(decays)
     assert {c.loss for c in fresh if c.weight_decay == c.dropout == 0} == {"stable", "cross-entropy"}
+
+
+def test_where_something_other_than_weight_decay_charges_random_labels_measure_its_norm() -> None:
+    random = [config for config in EXPERIMENTS["regularisers"].runs("small") if config.random_labels]
+    assert {(config.regulariser, metrics(config)) for config in random} == {
+        ("decoupled", ()),
+        *((name, (norm_metrics,)) for name in ("l1", "l2", "linf")),
+    }
+    kept = {c.train_size for c in EXPERIMENTS["regularisers"].runs("small") if c.start}
+    assert {config.train_size for config in random} == kept
 
 
 def test_networks_forget_under_the_regulariser_that_made_them() -> None:

@@ -44,8 +44,10 @@ def metrics(config: TrainConfig) -> tuple[Metric, ...]:
     """The extra columns of a run's history: the trigonometric proxies wherever the task is modular addition.
 
     The small networks of model TINY, of which only tables are recorded, also say which frequencies they use, and their
-    weights' other norms.
+    weights' other norms. On random labels these norms are measured where something other than weight decay charges.
     """
+    if config.random_labels and config.regulariser != "decoupled":
+        return (norm_metrics,)
     has_trig = config.task == "add" and config.modulus % 2 == 1 and not config.random_labels
     if not has_trig:
         return ()

@@ -13,7 +13,7 @@ from grokbook.training import TrainConfig
 Kinds = tuple[tuple[dict[str, Any], tuple[float, ...]], ...]
 
 BASE = TrainConfig("add", 23, 420, 5000, model=TINY)
-KEPT = (80, 130, 210)
+KEPT = (80, 130, 210)  # pairs left after the whole table, and pairs with random labels
 SGD = {"regulariser": "l2", "optimiser": "sgd", "learning_rate": 0.03}  # three times as much diverges
 EXPLICIT: Kinds = (
     ({}, (1.0,)),
@@ -56,12 +56,19 @@ def forgetting(kinds: Kinds, seeds: range, start: int = 2000, steps: int = 2500)
     return runs
 
 
+def memorising(kinds: Kinds, seeds: range) -> list[TrainConfig]:
+    """Random labels at each of the sizes KEPT: what memory costs in the norm that a regulariser charges for."""
+    random = replace(BASE, random_labels=True)
+    return [run for size in KEPT for run in scratch(kinds, seeds, replace(random, train_size=size))]
+
+
 def regularisers_small() -> list[TrainConfig]:
     """Three seeds of everything come before five."""
     scarce, runs = replace(BASE, train_size=340), []
     for seeds in (range(3), range(3, 5)):
         runs += scratch(EXPLICIT + BOUND + DECAYS + NONE, seeds) + forgetting(EXPLICIT + NONE[:1], seeds)
         runs += scratch(SMALL_STEPS + WIDER + DROPOUT, seeds) + forgetting(BOUND, seeds)
+        runs += memorising(EXPLICIT + BOUND, seeds)
         runs += scratch(EXPLICIT + BOUND + NONE[:1], seeds, scarce)
     return runs + scratch(STRENGTHS, range(5))
 
