@@ -1,13 +1,13 @@
 """One circuit alone (Section 5.1): memorisation on random labels, generalisation on large train sets."""
 
-from grokbook.experiments.grids import NARROW, RATE, geometric, grid, slower
+from grokbook.experiments.grids import NARROW, geometric, grid, slower
 from grokbook.training import TrainConfig
 
 DECAYS = (1.0, 0.5, 2.0, 3.0)
 
 
 def memorisation_live() -> list[TrainConfig]:
-    base = TrainConfig("add", 31, 100, 750, learning_rate=RATE, random_labels=True, model=NARROW)
+    base = TrainConfig("add", 31, 100, 1500, random_labels=True, model=NARROW)
     return grid(base, [100, 200, 400], [2.0], range(2))
 
 
@@ -28,8 +28,7 @@ def memorisation_paper() -> list[TrainConfig]:
 
 
 def generalisation_live() -> list[TrainConfig]:
-    base = TrainConfig("add", 31, 720, 750, learning_rate=RATE, model=NARROW)
-    return grid(base, [720, 860], [2.0], range(2))
+    return grid(TrainConfig("add", 31, 720, 1500, model=NARROW), [720, 860], [2.0], range(2))
 
 
 def generalisation_small() -> list[TrainConfig]:

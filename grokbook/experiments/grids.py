@@ -12,7 +12,6 @@ from grokbook.training import TrainConfig
 NARROW = ModelConfig(d_model=64, d_head=32, d_mlp=256)
 TINY = ModelConfig(d_model=32, d_head=16, d_mlp=128)
 DECAYS = (1.0, 0.5, 1.5, 2.0)
-RATE = 2e-3  # twice the usual learning rate, so that decay times pass in half the steps
 
 
 def geometric(low: int, high: int, count: int) -> list[int]:

@@ -44,7 +44,7 @@ def scratch(kinds: Kinds, seeds: range, base: TrainConfig = BASE) -> list[TrainC
     ]
 
 
-def forgetting(kinds: Kinds, seeds: range, start: int = 2000, steps: int = 2500) -> list[TrainConfig]:
+def forgetting(kinds: Kinds, seeds: range, start: int = 6000, steps: int = 10_000) -> list[TrainConfig]:
     """On fewer pairs for `steps` steps, after `start` on all of them under the same regulariser.
 
     Without a regulariser the start is AdamW's, as nothing else would make a network on the whole table generalise.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from grokbook.experiments.grids import DECAYS, NARROW, RATE, TINY, from_full, from_scratch, geometric, grid, slower
+from grokbook.experiments.grids import DECAYS, NARROW, TINY, from_full, from_scratch, geometric, grid, slower
 from grokbook.training import TrainConfig
 
 MODULAR = ("subtract", "multiply", "divide", "divide-or-subtract", "sum-of-squares", "quadratic-form")
@@ -11,8 +11,8 @@ PERMUTATIONS = ("s5-conjugate", "s5-compose", "s5-sandwich")
 
 
 def ungrokking_live() -> list[TrainConfig]:
-    base = TrainConfig("add", 31, 100, 600, learning_rate=RATE, model=NARROW)
-    return from_full(grid(base, [60, 100, 160, 260, 430], [1.0, 0.5, 2.0], [0]), steps=1500)
+    base = TrainConfig("add", 31, 100, 1200, model=NARROW)
+    return from_full(grid(base, [60, 100, 160, 260, 430], [1.0, 0.5, 2.0], [0]), steps=3000)
 
 
 def ungrokking_small() -> list[TrainConfig]:

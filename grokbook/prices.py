@@ -1,0 +1,70 @@
+"""Does each regulariser's own norm place the size at which networks forget under it? (Chapter 13)
+
+As in Chapter 12, with the norm that is charged for in the place of the Euclidean one. What memory costs comes from
+random labels under the same regulariser, what knowing the table costs from networks trained on all of it, and D* from
+runs that go on from these with fewer pairs. Every kind has one strength on record here, so that is what is held equal.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from grokbook import alternatives, efficiency, fronts, results
+from grokbook.alternatives import NORMS, OWN
+from grokbook.threshold import geometric_mean, interval, measured, predicted, with_bounds
+
+
+class Networks(NamedTuple):
+    """Runs under explicit regularisers: a row each for those on random labels (`mem`) and on the whole table (`gen`),
+    and the histories of those that continue the latter on fewer pairs (`forgetting`)."""
+
+    mem: pd.DataFrame
+    gen: pd.DataFrame
+    forgetting: pd.DataFrame
+
+
+def recorded() -> Networks:
+    """Those on record. Raises ValueError when there are none."""
+    starts = alternatives.described(results.load_starts("regularisers"), results.configs("regularisers"))
+    after = alternatives.recorded()
+    return networks(alternatives.recorded(random_labels=True), starts, after[after["start"] != ""])
+
+
+def networks(random: pd.DataFrame, starts: pd.DataFrame, after: pd.DataFrame) -> Networks:
+    """Sort `described` histories; memorising and starting networks count if they answer every train equation."""
+    mem, gen = (efficiency.settled(table[table["kind"].isin(OWN)]) for table in (random, starts))
+    gen = gen[gen["train_accuracy"] == 1]
+    forgetting = after[after["kind"].isin(OWN) & after["start"].isin(gen["run"])]
+    return Networks(mem[efficiency.memorising(mem)], gen, forgetting)
+
+
+def table(of: Networks, norm: str | None = None) -> pd.DataFrame:
+    """A row for each kind and strength that has a front D*.
+
+    Columns: kind, weight_decay (its strength), seeds, norm, measured, predicted, and the bounds of both (`_low`,
+    `_high`); predicted is the size at which memory costs what knowing the whole table does, nan where these prices do
+    not cross. norm: one of NORMS; each kind's own when None. Raises ValueError for another norm.
+    """
+    if norm not in (None, *NORMS):
+        raise ValueError(f"norm is {norm!r}; allowed are None and {', '.join(NORMS)}")
+    rows = []
+    for (kind, strength), runs in of.forgetting.groupby(["kind", "weight_decay"], sort=False, observed=True):
+        found, name = measured(runs, fronts.end), norm or OWN[kind]
+        if found.empty:
+            continue
+        row = {"kind": kind, "weight_decay": strength, "seeds": found["seed"].nunique(), "norm": name}
+        row |= with_bounds("measured", (geometric_mean(found), *interval(found, geometric_mean)))
+        mem, gen = (_priced(side, kind, strength, name) for side in (of.mem, of.gen))
+        try:
+            row |= with_bounds("predicted", predicted(mem, gen, "weight decay"))
+        except ValueError:
+            row |= with_bounds("predicted", (np.nan,) * 3)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _priced(side: pd.DataFrame, kind: str, strength: float, norm: str) -> pd.DataFrame:
+    """The rows of one kind and strength that have this norm, in the column that `threshold.predicted` reads."""
+    rows = side[(side["kind"] == kind) & (side["weight_decay"] == strength)]
+    return rows.assign(parameter_norm=rows[norm] if norm in rows else np.nan).dropna(subset="parameter_norm")
