@@ -25,7 +25,6 @@ OWN = {
     "L∞ bound": "largest_weight",
 }
 """The explicit kinds, and the norm that each charges for or bounds; weight decay as the paper sees it."""
-SETTINGS = ("weight_decay", "learning_rate", "modulus", "steps", "random_labels")
 BARE = ("dropout", "nothing", "nothing, usual loss")
 _NAMES = {
     ("decoupled", "adam"): "weight decay",
@@ -36,8 +35,8 @@ _NAMES = {
 }
 
 
-def kind(config: TrainConfig) -> str:
-    """One of OWN or BARE. Raises ValueError for a combination that has no name."""
+def kind(config: TrainConfig | pd.Series) -> str:
+    """One of OWN or BARE, for a configuration or a row with its columns. Raises ValueError for one without a name."""
     if config.dropout:
         return "dropout"
     if config.weight_decay == 0:
@@ -48,13 +47,10 @@ def kind(config: TrainConfig) -> str:
     return _NAMES[combination]
 
 
-def described(table: pd.DataFrame, configs: dict[str, TrainConfig]) -> pd.DataFrame:
-    """The histories with columns kind, start ("" for random weights), and those of SETTINGS."""
-    of_rows = [configs[key] for key in table["run"].astype(str)]
-    told = {name: [getattr(c, name) for c in of_rows] for name in SETTINGS}
-    return table.assign(
-        **told, kind=[kind(c) for c in of_rows], start=[c.start.key if c.start else "" for c in of_rows]
-    )
+def described(table: pd.DataFrame) -> pd.DataFrame:
+    """Histories such as `results.load` returns, with a column kind."""
+    kinds = {key: kind(row) for key, row in table.groupby("run", observed=True).first().iterrows()}
+    return table.assign(kind=table["run"].map(kinds))
 
 
 def recorded(random_labels: bool = False) -> pd.DataFrame:
@@ -64,7 +60,7 @@ def recorded(random_labels: bool = False) -> pd.DataFrame:
     """
     tables = []
     for name in (n for n in EXPERIMENTS if n.startswith("regularisers") and results.recorded(n)):
-        tables.append(described(results.load(name), results.configs(name)))
+        tables.append(described(results.load(name)))
     if not tables:
         raise ValueError("names is empty; no experiment on regularisers is recorded yet")
     table = pd.concat(tables, ignore_index=True)

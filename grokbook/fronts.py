@@ -15,7 +15,6 @@ from grokbook import results
 from grokbook.experiments import EXPERIMENTS
 from grokbook.statistics import permutation_test, slope, transition
 
-SETTINGS = ("modulus", "weight_decay", "learning_rate", "steps")
 Time = Callable[[pd.Series], float]
 """From a row with a run's settings to a step of that run."""
 
@@ -23,19 +22,11 @@ Time = Callable[[pd.Series], float]
 def recorded() -> dict[int, pd.DataFrame]:
     """All recorded ungrokking runs on modular addition, by modulus; empty when there are none."""
     names = [name for name in EXPERIMENTS if name.startswith("ungrokking") and results.recorded(name)]
-    both = [with_settings(results.load(name), results.provenance(name)) for name in names]
+    both = [results.load(name) for name in names]
     if not both:
         return {}
     table = pd.concat(both, ignore_index=True).drop_duplicates(["run", "step"])
     return {p: table[table["modulus"] == p].reset_index(drop=True) for p in table["modulus"].unique()}
-
-
-def with_settings(table: pd.DataFrame, provenance: dict) -> pd.DataFrame:
-    """The table with every column of `SETTINGS`; a recorded one leaves out those that are the same for all its runs."""
-    configs = {run["key"]: run["config"] for run in provenance["runs"]}
-    missing = {name: table["run"].astype(str).map(lambda key, name=name: configs[key][name]) for name in SETTINGS}
-    whole = table.assign(**{name: values for name, values in missing.items() if name not in table})
-    return whole.assign(weight_decay=whole["weight_decay"].astype(float).round(6))  # float32's 0.1 is 0.1 again
 
 
 def end(run: pd.Series) -> float:

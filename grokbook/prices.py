@@ -26,7 +26,7 @@ class Networks(NamedTuple):
 
 def recorded() -> Networks:
     """Those on record. Raises ValueError when there are none."""
-    starts = alternatives.described(results.load_starts("regularisers"), results.configs("regularisers"))
+    starts = alternatives.described(results.load_starts("regularisers"))
     after = alternatives.recorded()
     return networks(alternatives.recorded(random_labels=True), starts, after[after["start"] != ""])
 
@@ -40,17 +40,18 @@ def networks(random: pd.DataFrame, starts: pd.DataFrame, after: pd.DataFrame) ->
 
 
 def table(of: Networks, norm: str | None = None) -> pd.DataFrame:
-    """A row for each kind and strength that has a front D*.
+    """A row for each kind that has a front D*; a kind's networks have one strength.
 
-    Columns: kind, weight_decay (its strength), seeds, norm, measured, predicted, and the bounds of both (`_low`,
+    Columns: kind, weight_decay (that strength), seeds, norm, measured, predicted, and the bounds of both (`_low`,
     `_high`); predicted is the size at which memory costs what knowing the whole table does, nan where these prices do
     not cross. norm: one of NORMS; each kind's own when None. Raises ValueError for another norm.
     """
     if norm not in (None, *NORMS):
         raise ValueError(f"norm is {norm!r}; allowed are None and {', '.join(NORMS)}")
     rows = []
-    for (kind, strength), runs in of.forgetting.groupby(["kind", "weight_decay"], sort=False, observed=True):
-        found, name = measured(runs, fronts.end), norm or OWN[kind]
+    for kind in of.forgetting["kind"].unique():
+        runs, name = of.forgetting[of.forgetting["kind"] == kind], norm or OWN[kind]
+        strength, found = runs["weight_decay"].iloc[0], measured(runs, fronts.end)
         if found.empty:
             continue
         row = {"kind": kind, "weight_decay": strength, "seeds": found["seed"].nunique(), "norm": name}

@@ -63,16 +63,14 @@ CONFIG_COLUMNS = tuple(f.name for f in fields(TrainConfig))
 def load(name: str) -> pd.DataFrame:
     """The recorded histories of experiment `name`: a row for each run and measured step. Raises ValueError.
 
-    The columns that describe a run (see `COLUMNS`) are repeated on each of its rows.
+    Every column that describes a run (see `COLUMNS`) is there, repeated on each of its rows.
     """
-    table = _table(name)
-    return table[~table["is_start"]].drop(columns="is_start").reset_index(drop=True)
+    return _histories(name, starts=False)
 
 
 def load_starts(name: str) -> pd.DataFrame:
     """The recorded histories of the runs that those of `name` start from; `load`'s column start holds their keys."""
-    table = _table(name)
-    return table[table["is_start"]].drop(columns="is_start").reset_index(drop=True)
+    return _histories(name, starts=True)
 
 
 def final(name: str) -> pd.DataFrame:
@@ -139,9 +137,14 @@ def recorded(name: str) -> set[str]:
         return set()
 
 
-def _table(name: str) -> pd.DataFrame:
+def _histories(name: str, starts: bool) -> pd.DataFrame:
+    """The file's rows of one kind, and the columns it leaves out because they are the same for all its runs."""
     with _file(name, "parquet").open("rb") as file:
-        return pd.read_parquet(file)
+        table = pd.read_parquet(file)
+    table = table[table["is_start"] == starts].drop(columns="is_start").reset_index(drop=True)
+    described = pd.DataFrame({key: described_by(config) for key, config in configs(name).items()}).T.infer_objects()
+    told = described.loc[table["run"]].reset_index(drop=True)
+    return table.assign(run=table["run"].astype(str), **{column: told[column] for column in CONFIG_COLUMNS})
 
 
 def _file(name: str, kind: str) -> Traversable:

@@ -21,7 +21,6 @@ MATCHED = {"loss": "confidence", "logit": "correct_logit", "weight decay": None}
 """What is held equal when two norms are compared, and the column it is in. Weight decay is equal in all three."""
 KNOWN = 1e-6  # training loss on the whole table, in nats; networks at rest are far below, others far above
 REACH = 1.5  # how far, as a factor, a curve may be continued beyond its sizes
-SETTINGS = [*CONDITION, "random_labels", "learning_rate", "steps", "start"]
 
 
 class Evidence(NamedTuple):
@@ -35,7 +34,7 @@ class Evidence(NamedTuple):
 
 
 def evidence(tables: Sequence[pd.DataFrame]) -> Evidence:
-    """Sort the runs of histories that have every column of SETTINGS and CONDITION.
+    """Sort the runs of histories such as `results.load` returns.
 
     Random labels tell the memorising ones. Of the others, those that do not continue another count as generalising if
     they answer every train equation and either pass `efficiency.generalising` or know the whole table, with a loss
@@ -62,15 +61,8 @@ def recorded() -> Evidence | None:
     for name in EXPERIMENTS:
         if name.startswith(("threshold", "ungrokking", "other-tasks", "memorisation", "generalisation")):
             if results.recorded(name):
-                tables += [complete(name, results.load(name)), complete(name, results.load_starts(name))]
+                tables += [results.load(name), results.load_starts(name)]
     return evidence(tables) if tables else None
-
-
-def complete(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """A recorded table with every column of SETTINGS; a column that is the same for all runs is not stored."""
-    keys, configs = table["run"].astype(str), results.configs(name)
-    said = {key: results.described_by(configs[key]) for key in keys.unique()}
-    return table.assign(run=keys, **{column: [said[key][column] for key in keys] for column in SETTINGS})
 
 
 def crossing(mem: pd.DataFrame, gen: pd.DataFrame, matched: str = "loss") -> float:

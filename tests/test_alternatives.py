@@ -8,6 +8,7 @@ import pytest
 
 from grokbook.alternatives import BARE, OWN, described, fresh, grokking_share, kind, own_change, still_from, summary
 from grokbook.experiments import EXPERIMENTS
+from grokbook.results import described_by
 from grokbook.training import TrainConfig
 
 STEPS = np.array([0, *np.unique(np.geomspace(1, 4000, 60).round())])
@@ -25,16 +26,14 @@ def history(config: TrainConfig, fit: float = 100, grok: float = np.inf, top: fl
         "l1_norm": 1000 + STEPS,
         "largest_weight": np.where(STEPS < fit, 1.0, 2.0),
         "run": config.key,
-        "train_size": config.train_size,
-        "seed": config.seed,
+        **described_by(config),
         "converged": True,
     }
     return pd.DataFrame(shape | columns)
 
 
 def table(runs: list[tuple[TrainConfig, dict]]) -> pd.DataFrame:
-    parts = [history(config, **how) for config, how in runs]
-    return described(pd.concat(parts, ignore_index=True), {config.key: config for config, _ in runs})
+    return described(pd.concat([history(config, **how) for config, how in runs], ignore_index=True))
 
 
 def test_every_run_of_the_experiment_has_a_kind_and_every_kind_has_runs() -> None:

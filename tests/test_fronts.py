@@ -99,15 +99,6 @@ def test_weight_decays_are_exchangeable_within_seeds_unless_they_order_the_front
     assert fronts.exchangeable(ordered[ordered["seed"] == 0]) is None
 
 
-def test_settings_that_a_recorded_table_leaves_out_come_from_its_provenance() -> None:
-    table = pd.DataFrame({"run": ["a", "b"], "steps": [10, 20]})
-    config = {"modulus": 53, "weight_decay": 1.0, "learning_rate": 1e-3, "steps": 5}
-    provenance = {"runs": [{"key": key, "config": config} for key in "ab"]}
-    filled = fronts.with_settings(table, provenance)
-    assert filled["modulus"].tolist() == [53, 53] and filled["weight_decay"].tolist() == [1.0, 1.0]
-    assert filled["steps"].tolist() == [10, 20]  # what the table has is kept
-
-
 def test_a_scale_in_words_counts_what_is_there() -> None:
     words = fronts.in_words(sweep(seeds=1, decays=(1.0,)))
     assert words == "p = 53, D' = 120 to 900, weight decay 1.0, 1 seed, 20,000 steps, 10 of 10 runs converged"

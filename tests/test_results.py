@@ -55,7 +55,7 @@ def test_provenance_says_what_is_missing_and_gives_back_every_configuration(reco
     states = {run["key"]: run["state"] for run in provenance["runs"]}
     assert states[RUNS[3].key] == "missing"
     assert provenance["runs_by_state"]["missing"] == 1
-    assert set(provenance["columns"]) == set(results.load("tiny").columns) | {"is_start"}
+    assert {*provenance["columns"], *results.CONFIG_COLUMNS} == {*results.load("tiny").columns, "is_start"}
     for config in RUNS:
         assert results.config("tiny", config.key) == config
     converged = results.final("tiny").set_index("run")["converged"]
@@ -108,6 +108,6 @@ def test_the_packages_own_data_is_small_described_and_of_known_experiments() -> 
     for path in record.DATA.glob("*.parquet"):
         name = path.stem
         provenance = json.loads(path.with_suffix(".json").read_text())
-        assert set(provenance["columns"]) == set(results.load(name).columns) | {"is_start"}
+        assert {*provenance["columns"], *results.CONFIG_COLUMNS} == {*results.load(name).columns, "is_start"}
         wanted = {config.key for config in EXPERIMENTS[name].runs(provenance["scale"])}
         assert set(results.load(name)["run"]) <= wanted

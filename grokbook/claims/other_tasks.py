@@ -20,7 +20,7 @@ import pandas as pd
 from grokbook import results
 from grokbook.claims.verdict import Claim, Finding
 from grokbook.experiments import EXPERIMENTS
-from grokbook.fronts import decay_time, end, factor, fronts, shared_decay_time, snapshot, with_settings
+from grokbook.fronts import decay_time, end, factor, fronts, shared_decay_time, snapshot
 
 LOST = 0.5
 NOTHING = 0.1
@@ -29,14 +29,11 @@ FEW = 3  # tasks, fewer of which say nothing about tasks in general
 
 
 def recorded() -> pd.DataFrame:
-    """All recorded runs on other tasks, with every column of their settings and the task. Raises ValueError: none."""
+    """All recorded runs on other tasks. Raises ValueError when there are none."""
     tables = []
     for name in EXPERIMENTS:
         if name.startswith("other-tasks") and results.recorded(name):
-            made = results.provenance(name)
-            tasks = {run["key"]: run["config"]["task"] for run in made["runs"]}
-            table = with_settings(results.load(name), made)
-            tables.append(table.assign(task=table["run"].astype(str).map(tasks)))
+            tables.append(results.load(name))
     if not tables:
         raise ValueError("tables is empty; no experiment on other tasks is recorded yet")
     return pd.concat(tables, ignore_index=True)

@@ -13,7 +13,7 @@ import pandas as pd
 from grokbook import fronts, results
 from grokbook.agreement import FAMILY, agreement, by_seed, centred, errors, exchanged_seeds, gap, seed_slope
 from grokbook.claims.verdict import Claim, Finding
-from grokbook.threshold import CONDITION, Evidence, complete, pick, points, recorded
+from grokbook.threshold import CONDITION, Evidence, pick, points, recorded
 
 CLOCK = 10.0  # eta * lambda * t
 CONDITIONS = 8  # at two moduli at least
@@ -115,7 +115,7 @@ def sides(of: Evidence) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """The histories of the condition that the semi-grokking runs have, from grokked starts and from scratch."""
     if not results.recorded("semi-grokking"):
         return None
-    scratch = complete("semi-grokking", results.load("semi-grokking"))
+    scratch = results.load("semi-grokking")
     condition = scratch[CONDITION].iloc[0].to_dict()
     forgetting = pick(of.forgetting, condition)
     return (forgetting, scratch) if len(forgetting) else None

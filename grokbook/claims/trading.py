@@ -28,16 +28,12 @@ FALL = 0.1  # and a larger fall is not a rising curve
 def histories() -> pd.DataFrame:
     """Every recorded run on modular addition that continues a trained network, and their twins from random weights.
 
-    Columns as in `results.load`; modulus, weight_decay, steps and start always. Empty when nothing is recorded.
+    Columns as in `results.load`. Empty when nothing is recorded.
     """
     tables = [pd.DataFrame(columns=["run", "step", *PAIR, "start", "converged"])]
     for name in EXPERIMENTS:
         if name.startswith(("ungrokking", "trading")) and results.recorded(name):
-            table = results.load(name)
-            configs = {key: results.config(name, key) for key in table["run"].unique()}
-            of_rows = [configs[key] for key in table["run"]]
-            told = {column: [getattr(c, column) for c in of_rows] for column in ("modulus", "weight_decay", "steps")}
-            tables.append(table.assign(**told, start=[c.start.key if c.start else "" for c in of_rows]))
+            tables.append(results.load(name))
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
