@@ -14,8 +14,8 @@ DECAYS = (1.0, 2.0)
 TIME = 10.0  # decay time, eta * lambda * t, of the runs that forget
 START = 3000  # steps on the whole table; after half of them not all networks know it
 RATE = 2e-3  # twice the usual, so that decay times pass in half the steps
-KEPT = {23: (70, 110, 180), 31: (100, 160, 250)}  # around where accuracy passes one half in short runs
-RANDOM = {23: (80, 130, 210), 31: (110, 190, 300)}  # around the norm of the generalising networks
+KEPT = {23: (70, 110, 180), 29: (90, 145, 230), 31: (100, 160, 250)}  # around where accuracy passes one half in short runs
+RANDOM = {23: (80, 130, 210), 29: (100, 170, 280), 31: (110, 190, 300)}  # around the norm of the generalising networks
 
 
 def memorising(base: TrainConfig, sizes: tuple[int, ...], seeds: range, decays: tuple[float, ...], steps: int):
@@ -41,6 +41,10 @@ def threshold_small() -> list[TrainConfig]:
         ("sum-of-squares", 23, TINY, 1.0, range(3)),
         ("add", 23, NARROW, 2.0, range(3)),
         ("subtract", 23, TINY, 1.0, range(3)),
+        ("multiply", 23, TINY, 1.0, range(3)),
+        ("add", 23, NARROW, 1.0, range(3)),
+        ("add", 29, TINY, 1.0, range(3)),
+        ("sum-of-squares", 31, TINY, 1.0, range(3)),
         ("add", 23, TINY, 1.0, range(3, 6)),
         ("add", 31, TINY, 2.0, range(3)),  # none of these learned the table within START steps
         ("add", 23, TINY, 2.0, range(3, 6)),
