@@ -14,7 +14,7 @@ DECAYS = (1.0, 2.0)
 TIME = 10.0  # decay time, eta * lambda * t, of the runs that forget
 START = 3000  # steps on the whole table; after half of them not all networks know it
 RATE = 2e-3  # twice the usual, so that decay times pass in half the steps
-KEPT = {23: (70, 110, 180), 29: (90, 145, 230), 31: (100, 160, 250)}  # around where accuracy passes one half in short runs
+KEPT = {23: (70, 110, 180), 29: (90, 145, 230), 31: (100, 160, 250)}  # about where half is forgotten in short runs
 RANDOM = {23: (80, 130, 210), 29: (100, 170, 280), 31: (110, 190, 300)}  # around the norm of the generalising networks
 
 
