@@ -82,8 +82,9 @@ def crossing(mem: pd.DataFrame, gen: pd.DataFrame, matched: str = "loss") -> flo
         exponent = efficiency.inverse_kappa(mem, column)
         norm = norm + exponent * (np.log(gen[column]).mean() - np.log(mem[column]))
     same = mem["weight_decay"] == decays[0]
-    curve = norm[same].groupby(np.log(mem.loc[same, "train_size"].astype(float))).mean()
-    return float(np.exp(climbs(curve.index.to_numpy(), curve.to_numpy(), np.log(gen["parameter_norm"]).mean())))
+    sizes, code = np.unique(mem.loc[same, "train_size"].to_numpy(float), return_inverse=True)
+    curve = np.bincount(code, norm[same]) / np.bincount(code)
+    return float(np.exp(climbs(np.log(sizes), curve, np.log(gen["parameter_norm"]).mean())))
 
 
 def climbs(x: np.ndarray, y: np.ndarray, height: float) -> float:
@@ -103,10 +104,11 @@ def climbs(x: np.ndarray, y: np.ndarray, height: float) -> float:
 
 def predicted(mem: pd.DataFrame, gen: pd.DataFrame, matched: str = "loss") -> tuple[float, float, float]:
     """`crossing` and its `interval`, for which both circuits need two seeds; a seed is drawn for both together."""
-    both = pd.concat([mem.assign(circuit="mem"), gen.assign(circuit="gen")], ignore_index=True)
+    needed = ["seed", "train_size", "weight_decay", "parameter_norm", *filter(None, [MATCHED[matched]])]
+    both = pd.concat([mem[needed].assign(memory=True), gen[needed].assign(memory=False)], ignore_index=True)
 
     def statistic(rows: pd.DataFrame) -> float:
-        return crossing(rows[rows["circuit"] == "mem"], rows[rows["circuit"] == "gen"], matched)
+        return crossing(rows[rows["memory"]], rows[~rows["memory"]], matched)
 
     enough = min(mem["seed"].nunique(), gen["seed"].nunique()) > 1
     return crossing(mem, gen, matched), *(interval(both, statistic) if enough else (np.nan, np.nan))
