@@ -156,8 +156,8 @@ def at_all(judge: Callable[[Circuits], Finding], all_circuits: dict[int, Circuit
     reasons = [finding.reason for finding in found]
     if verdict == "confirmed" and max(seeds) < SEEDS:
         verdict, reasons = "partly", [*reasons, f"but with fewer than {SEEDS} seeds"]
-    measured, scale = (" / ".join(getattr(finding, part) for finding in found) for part in ("measured", "scale"))
-    return Finding(verdict, measured, scale, " / ".join(dict.fromkeys(reasons)))
+    measured, scale = ("; ".join(getattr(finding, part) for finding in found) for part in ("measured", "scale"))
+    return Finding(verdict, measured, scale, "; ".join(dict.fromkeys(reasons)))
 
 
 def now(judge: Callable[[Circuits], Finding], needs: str = "mem gen") -> Finding:

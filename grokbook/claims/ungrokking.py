@@ -128,8 +128,8 @@ def at_all(judge: Callable[[pd.DataFrame], Finding], tables: Mapping[int, pd.Dat
     reasons = [finding.reason for finding in found]
     if verdict == "confirmed" and max(table["seed"].nunique() for table in tables.values()) < SEEDS:
         verdict, reasons = "partly", [*reasons, f"but with fewer than {SEEDS} seeds"]
-    measured, scale = (" / ".join(parts) for parts in zip(*((f.measured, f.scale) for f in found), strict=True))
-    return Finding(verdict, measured, scale, " / ".join(reasons))
+    measured, scale = ("; ".join(parts) for parts in zip(*((f.measured, f.scale) for f in found), strict=True))
+    return Finding(verdict, measured, scale, "; ".join(reasons))
 
 
 def now(judge: Callable[[pd.DataFrame], Finding]) -> Finding:
