@@ -116,7 +116,7 @@ def predicted(mem: pd.DataFrame, gen: pd.DataFrame, matched: str = "loss") -> tu
 
 def interval(table: pd.DataFrame, statistic: Callable[[pd.DataFrame], float]) -> tuple[float, float]:
     """The 95% bootstrap interval over seeds; nan and nan where the table has a single seed."""
-    return bootstrap(table, statistic, draws=200) if table["seed"].nunique() > 1 else (np.nan, np.nan)
+    return bootstrap(table, statistic, draws=100) if table["seed"].nunique() > 1 else (np.nan, np.nan)
 
 
 def with_mirrors(size: float, modulus: int) -> float:

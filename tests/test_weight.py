@@ -11,7 +11,7 @@ from test_pages import PAGES, open_page
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = [name for name in PAGES if (ROOT / "book" / f"{name}.ipynb").exists()]
 PROMISED = 120  # seconds on two idle cores
-SLACK = 1.5  # of processor time, which grows when two chapters share the cores and their caches
+SLACK = 2  # of processor time, which grows when two chapters share the cores and their caches
 WIDGETS = ("html-manager", "require.js", "anywidget")
 
 
