@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from grokbook import results
-from grokbook.experiments import EXPERIMENTS
 from grokbook.outcomes import MIDDLING, first_step, smoothed
 from grokbook.training import TrainConfig
 
@@ -58,12 +57,7 @@ def recorded(random_labels: bool = False) -> pd.DataFrame:
 
     Raises ValueError when nothing is recorded.
     """
-    tables = []
-    for name in (n for n in EXPERIMENTS if n.startswith("regularisers") and results.recorded(n)):
-        tables.append(described(results.load(name)))
-    if not tables:
-        raise ValueError("names is empty; no experiment on regularisers is recorded yet")
-    table = pd.concat(tables, ignore_index=True)
+    table = described(results.load_all("regularisers"))
     return table[table["random_labels"] == random_labels].reset_index(drop=True)
 
 

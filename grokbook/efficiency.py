@@ -111,7 +111,7 @@ def inverse_kappa(circuits: pd.DataFrame, logit: str = "correct_logit") -> float
     Raises ValueError when no stripe has two different logits.
     """
     _, stripe = np.unique(circuits[["seed", "train_size"]].to_numpy(float), axis=0, return_inverse=True)
-    return slope_within(np.log(circuits[logit]), np.log(circuits["parameter_norm"]), pd.Series(stripe.ravel()))
+    return slope_within(np.log(circuits[logit]), np.log(circuits["parameter_norm"]), stripe.ravel())
 
 
 class Plane(NamedTuple):
@@ -180,7 +180,7 @@ def nearest_sizes(mem: pd.DataFrame, gen: pd.DataFrame) -> pd.DataFrame:
     return mem[mem["train_size"].isin(nearest)]
 
 
-def slope_within(x: pd.Series, y: pd.Series, group: pd.Series) -> float:
+def slope_within(x: pd.Series, y: pd.Series, group: pd.Series | np.ndarray) -> float:
     """The least-squares slope of y on x with a constant for each group of rows.
 
     Raises ValueError when x varies within no group.
@@ -189,5 +189,5 @@ def slope_within(x: pd.Series, y: pd.Series, group: pd.Series) -> float:
     across, up = (v.to_numpy(float) for v in (x, y))
     across, up = (v - (np.bincount(code, v) / np.bincount(code))[code] for v in (across, up))
     if np.allclose(across, 0):
-        raise ValueError(f"x has {len(x)} rows in {group.nunique()} groups; it must vary within at least one")
+        raise ValueError(f"x has {len(x)} rows in {len(set(code))} groups; it must vary within at least one")
     return slope(across, up)

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from grokbook import results
-from grokbook.experiments import EXPERIMENTS
 from grokbook.statistics import permutation_test, slope, transition
 
 Time = Callable[[pd.Series], float]
@@ -21,11 +20,9 @@ Time = Callable[[pd.Series], float]
 
 def recorded() -> dict[int, pd.DataFrame]:
     """All recorded ungrokking runs on modular addition, by modulus; empty when there are none."""
-    names = [name for name in EXPERIMENTS if name.startswith("ungrokking") and results.recorded(name)]
-    both = [results.load(name) for name in names]
-    if not both:
+    if not results.names("ungrokking"):
         return {}
-    table = pd.concat(both, ignore_index=True).drop_duplicates(["run", "step"])
+    table = results.load_all("ungrokking")
     return {p: table[table["modulus"] == p].reset_index(drop=True) for p in table["modulus"].unique()}
 
 

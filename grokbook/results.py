@@ -14,6 +14,7 @@ import pandas as pd
 from safetensors.torch import load as read_tensors
 
 from grokbook.convergence import drift
+from grokbook.experiments import EXPERIMENTS
 from grokbook.model import Params
 from grokbook.runs import Run
 from grokbook.training import TrainConfig
@@ -135,6 +136,19 @@ def recorded(name: str) -> set[str]:
         return {run["key"] for run in provenance(name)["runs"] if run["state"] != "missing"}
     except ValueError:
         return set()
+
+
+def names(*beginnings: str) -> list[str]:
+    """The experiments on record whose names begin with one of these, in the order of EXPERIMENTS."""
+    return [name for name in EXPERIMENTS if name.startswith(beginnings) and recorded(name)]
+
+
+def load_all(*beginnings: str) -> pd.DataFrame:
+    """The `load` of all `names`, one table; a run that several have stands in it once. Raises ValueError for none."""
+    tables = [load(name) for name in names(*beginnings)]
+    if not tables:
+        raise ValueError(f"beginnings is {beginnings}; no experiment whose name begins so is recorded yet")
+    return pd.concat(tables, ignore_index=True).drop_duplicates(["run", "step"], ignore_index=True)
 
 
 def _histories(name: str, starts: bool) -> pd.DataFrame:

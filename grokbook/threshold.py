@@ -6,14 +6,13 @@ level of the second comes from grokked networks. "The norm that it takes" needs 
 names three choices. A condition is a task, a modulus, a model and a weight decay.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from grokbook import efficiency, fronts, results
-from grokbook.experiments import EXPERIMENTS
 from grokbook.statistics import bootstrap
 
 CONDITION = ["task", "modulus", "model", "weight_decay"]
@@ -57,11 +56,8 @@ def evidence(tables: Sequence[pd.DataFrame]) -> Evidence:
 
 def recorded() -> Evidence | None:
     """Everything of its kind on record, at every modulus; None when there is nothing."""
-    tables = []
-    for name in EXPERIMENTS:
-        if name.startswith(("threshold", "ungrokking", "other-tasks", "memorisation", "generalisation")):
-            if results.recorded(name):
-                tables += [results.load(name), results.load_starts(name)]
+    names = results.names("threshold", "ungrokking", "other-tasks", "memorisation", "generalisation")
+    tables = [load(name) for name in names for load in (results.load, results.load_starts)]
     return evidence(tables) if tables else None
 
 
@@ -147,11 +143,13 @@ def geometric_mean(found: pd.DataFrame) -> float:
     return float(np.exp(np.log(found["size"]).mean()))
 
 
-def points(of: Evidence, time: fronts.Time, column: str = "mirror_free_accuracy") -> pd.DataFrame:
+def points(
+    of: Evidence, time: fronts.Time, column: str = "mirror_free_accuracy", ways: Collection[str] = MATCHED
+) -> pd.DataFrame:
     """A row for each condition that has a measurement and some prediction.
 
-    Columns: CONDITION, seeds, measured, and a prediction for each way of matching, nan where there is none; each number
-    with its `_low` and `_high`.
+    Columns: CONDITION, seeds, measured, and a prediction for each of `ways` to match, nan where there is none; each
+    number with its `_low` and `_high`.
     """
     rows = []
     for key, runs in of.forgetting.groupby(CONDITION, sort=False, observed=True):
@@ -162,14 +160,14 @@ def points(of: Evidence, time: fronts.Time, column: str = "mirror_free_accuracy"
         row = condition | {"seeds": found["seed"].nunique()}
         row |= with_bounds("measured", (geometric_mean(found), *interval(found, geometric_mean)))
         mem, gen = pick(of.mem, {name: condition[name] for name in ("modulus", "model")}), pick(of.gen, condition)
-        for matched in MATCHED:
+        for matched in ways:
             try:
                 row |= with_bounds(matched, predicted(mem, gen, matched))
             except ValueError:
                 row |= with_bounds(matched, (np.nan,) * 3)
         rows.append(row)
     found = pd.DataFrame(rows)
-    return found.dropna(subset=list(MATCHED), how="all").reset_index(drop=True) if rows else found
+    return found.dropna(subset=list(ways), how="all").reset_index(drop=True) if rows else found
 
 
 def with_bounds(name: str, values: tuple[float, float, float]) -> dict[str, float]:

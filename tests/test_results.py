@@ -111,3 +111,14 @@ def test_the_packages_own_data_is_small_described_and_of_known_experiments() -> 
         assert {*provenance["columns"], *results.CONFIG_COLUMNS} == {*results.load(name).columns, "is_start"}
         wanted = {config.key for config in EXPERIMENTS[name].runs(provenance["scale"])}
         assert set(results.load(name)["run"]) <= wanted
+
+
+def test_experiments_are_found_by_the_beginning_of_their_names() -> None:
+    names = results.names("grokking", "memorisation")
+    assert names[0] == "grokking" and "memorisation" in names and "semi-grokking" not in names
+    table = results.load_all("grokking")
+    parts = [results.load(name) for name in names if name.startswith("grokking")]
+    assert len(parts) > 1 and len(table) == sum(map(len, parts))
+    assert not table.duplicated(["run", "step"]).any()
+    with pytest.raises(ValueError, match="no experiment whose name begins so is recorded"):
+        results.load_all("nothing")

@@ -14,7 +14,6 @@ from jaxtyping import Float
 from grokbook import results
 from grokbook.circuits import embedding_spectrum, masked_frequencies
 from grokbook.claims.verdict import Claim, Finding
-from grokbook.experiments import EXPERIMENTS
 from grokbook.many_circuits import Circuit, ManyConfig, leaders, records, simulate
 from grokbook.model import init
 from grokbook.statistics import permutation_test
@@ -38,7 +37,7 @@ def of_network(config: TrainConfig, key_mask: float) -> pd.DataFrame:
 def recorded() -> tuple[pd.DataFrame, str]:
     """The frequencies of every recorded network that grokked, and its scale in words. Raises ValueError when none."""
     tables, words = [], []
-    for name in (n for n in EXPERIMENTS if n.startswith("key-frequencies") and results.recorded(n)):
+    for name in results.names("key-frequencies"):
         ends = results.final(name)
         grokked = ends[ends["mirror_free_accuracy"] >= GROKKED]
         configs = [results.config(name, key) for key in grokked["run"]]

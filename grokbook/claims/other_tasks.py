@@ -19,7 +19,6 @@ import pandas as pd
 
 from grokbook import results
 from grokbook.claims.verdict import Claim, Finding
-from grokbook.experiments import EXPERIMENTS
 from grokbook.fronts import decay_time, end, factor, fronts, shared_decay_time, snapshot
 
 LOST = 0.5
@@ -30,13 +29,7 @@ FEW = 3  # tasks, fewer of which say nothing about tasks in general
 
 def recorded() -> pd.DataFrame:
     """All recorded runs on other tasks. Raises ValueError when there are none."""
-    tables = []
-    for name in EXPERIMENTS:
-        if name.startswith("other-tasks") and results.recorded(name):
-            tables.append(results.load(name))
-    if not tables:
-        raise ValueError("tables is empty; no experiment on other tasks is recorded yet")
-    return pd.concat(tables, ignore_index=True)
+    return results.load_all("other-tasks")
 
 
 def by_task(table: pd.DataFrame) -> pd.DataFrame:

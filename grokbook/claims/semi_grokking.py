@@ -13,7 +13,6 @@ from scipy.stats import binomtest
 
 from grokbook import results
 from grokbook.claims.verdict import Claim, Finding
-from grokbook.experiments import EXPERIMENTS
 from grokbook.outcomes import MIDDLING, departures, loss_range, outcomes, spikes
 
 ENOUGH = 20  # runs, before the absence of something means anything
@@ -26,11 +25,9 @@ FLUCTUATION = 2.0  # training loss late in a run, 95% over 5% quantile
 
 def recorded() -> tuple[pd.DataFrame, str]:
     """The runs of every recorded experiment of this kind, and in words what they are. Raises ValueError when none."""
-    names = [name for name in EXPERIMENTS if name.startswith("semi-grokking") and results.recorded(name)]
-    if not names:
-        raise ValueError("names is empty; no semi-grokking experiment is recorded yet")
-    tables = {name: results.load(name) for name in names}
-    return pd.concat(tables.values(), ignore_index=True), "; ".join(in_words(n, t) for n, t in tables.items())
+    table = results.load_all("semi-grokking")
+    words = (in_words(name, results.load(name)) for name in results.names("semi-grokking"))
+    return table, "; ".join(words)
 
 
 def in_words(name: str, table: pd.DataFrame) -> str:

@@ -156,7 +156,7 @@ CLAIMS = {
         "Section 4.1",
         "D_crit is determined by the relative efficiencies of C_gen and C_mem alone.",
         "not tested with numbers",
-        lambda of: place(points(of, fronts.decay_time(CLOCK))),
+        lambda of: place(points(of, fronts.decay_time(CLOCK), ways=["loss"])),
     ),
     "D_crit by seed": claim(
         "Section 5.3",

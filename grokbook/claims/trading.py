@@ -12,7 +12,6 @@ import pandas as pd
 
 from grokbook import results
 from grokbook.claims.verdict import VERDICTS, Claim, Finding
-from grokbook.experiments import EXPERIMENTS
 from grokbook.mixture import PAIR, decades, largest_steps, mixtures, rank_correlation, twins
 from grokbook.statistics import bootstrap
 
@@ -30,11 +29,9 @@ def histories() -> pd.DataFrame:
 
     Columns as in `results.load`. Empty when nothing is recorded.
     """
-    tables = [pd.DataFrame(columns=["run", "step", *PAIR, "start", "converged"])]
-    for name in EXPERIMENTS:
-        if name.startswith(("ungrokking", "trading")) and results.recorded(name):
-            tables.append(results.load(name))
-    return pd.concat(tables[1:] or tables, ignore_index=True)
+    if not results.names("ungrokking", "trading"):
+        return pd.DataFrame(columns=["run", "step", *PAIR, "start", "converged"])
+    return results.load_all("ungrokking", "trading")
 
 
 def recorded() -> pd.DataFrame:
