@@ -16,11 +16,11 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
-from grokbook import runs
+from grokbook import checkpoints, runs
 from grokbook.config import ALIKE
 from grokbook.experiments import log_steps, metrics
 from grokbook.model import Params, shapes
@@ -43,7 +43,7 @@ class Batch:
 
     def step(self, folder: str | Path) -> int:
         """The step its checkpoint stands at; 0 without one."""
-        return int(_metadata(self.checkpoint(folder)).get("step", 0))
+        return int(checkpoints.header(self.checkpoint(folder)).get("step", 0))
 
     def seconds(self, steps: int) -> float:
         """A rough cost of `steps` steps on one CPU core; a millisecond of each is there however small the runs."""
@@ -157,7 +157,7 @@ def interrupted(folder: str | Path) -> list[Batch]:
     """The batches that have a checkpoint in the folder, those of few runs first."""
     found = []
     for path in (Path(folder) / "checkpoints").glob("[!.]*.safetensors"):
-        batch = Batch(tuple(map(TrainConfig.from_json, json.loads(_metadata(path).get("configs", "[]")))))
+        batch = Batch(tuple(map(TrainConfig.from_json, json.loads(checkpoints.header(path).get("configs", "[]")))))
         if batch.checkpoint(folder) == path:
             found.append(batch)
     return sorted(found, key=lambda batch: len(batch.configs))
@@ -195,12 +195,3 @@ def _without(batch: Batch, error: DivergedError, folder: str | Path) -> Batch:
     runs.save(folder, runs.Run(batch.configs[error.run], own, {}, 0.0, runs.origin(), error.step))
     old.unlink(missing_ok=True)
     return rest
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    """A checkpoint's header; empty when there is none to read."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except (SafetensorError, OSError):
-        return {}

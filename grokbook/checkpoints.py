@@ -77,3 +77,12 @@ def load(
             moments = {m: tensors[f"{m}.{name}"].to(weight.device) for m in kinds}
             optimiser.state[weight] = {"step": torch.tensor(float(step), device=weight.device), **moments}
     return step, json.loads(metadata["history"])
+
+
+def header(path: Path) -> dict[str, str]:
+    """What a checkpoint says of itself; empty when there is none to read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError):
+        return {}

@@ -5,8 +5,7 @@ size and labels. Weight decay is decoupled (Loshchilov and Hutter 2019): every s
 learning_rate * weight_decay, then Adam moves them along the gradient of the train loss alone.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from grokbook import checkpoints
+from grokbook.arithmetic import flushed_subnormals, products
 from grokbook.config import TrainConfig, check_alike
 from grokbook.model import Params, init, logits
 from grokbook.regularisers import REGULARISERS, make_optimiser
@@ -60,17 +60,6 @@ def choose_device(name: str = "auto") -> str:
     if name not in ("cpu", *gpus):
         raise ValueError(f"device is {name!r}; on this machine it may be {', '.join(['auto', 'cpu', *gpus])}")
     return name
-
-
-@contextmanager
-def flushed_subnormals() -> Iterator[None]:
-    """Numbers below 1e-38 count as 0: late in training there are many, and a CPU is five times slower with them."""
-    before = (torch.tensor([1e-38]) * 1e-3).item() == 0
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(before)
 
 
 @flushed_subnormals()
@@ -122,7 +111,7 @@ def train(
     elif 0 in log_at:
         rows += measure(params, configs, tasks, 0, metrics)
     stops = sorted({*log_at, *range(0, steps, checkpoint_every), steps})
-    with _precision(first.precision), tqdm(total=steps, initial=step, disable=not progress, unit="step") as bar:
+    with products(first.precision), tqdm(total=steps, initial=step, disable=not progress, unit="step") as bar:
         for stop in (s for s in stops if s > step):
             for done in range(step, stop):
                 optimiser.zero_grad()
@@ -173,7 +162,7 @@ def measure(
         device = one["W_E"].device
         x, y, label = (v[None].to(device) for v in (task.x, task.y, task.label))
         train_index, test_index = config.split()
-        with _precision("highest"):
+        with products("highest"):
             out = logits(one, x, y)
             row: dict[str, float] = {"run": run, "step": step}
             loss, right = losses(out, label)[0].cpu().double(), (out.argmax(-1) == label)[0].cpu().double()
@@ -193,13 +182,3 @@ def _check_finite(params: Params, step: int, saved: str) -> None:
     norms = torch.stack([w.detach().flatten(1).norm(dim=1) for w in params.values()]).sum(0)
     if not norms.isfinite().all():
         raise DivergedError(int((~norms.isfinite()).nonzero()[0]), step, saved)
-
-
-@contextmanager
-def _precision(name: str):
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(name)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
