@@ -17,7 +17,7 @@ def memorisation_small() -> list[TrainConfig]:
 
 
 def memorisation_113(seeds: int = 2) -> list[TrainConfig]:
-    base = TrainConfig("add", 113, 500, 10_000, random_labels=True, precision="medium")
+    base = TrainConfig("add", 113, 500, 10_000, random_labels=True)
     runs = grid(base, [500, 1000, 2000, 4000, 8000], [1.0, 0.6, 2.0], range(seeds))
     return runs + slower(runs, 0.3, 20_000)
 
@@ -36,7 +36,7 @@ def generalisation_small() -> list[TrainConfig]:
 
 
 def generalisation_113() -> list[TrainConfig]:
-    base = TrainConfig("add", 113, 4000, 10_000, precision="medium")
+    base = TrainConfig("add", 113, 4000, 10_000)
     runs = grid(base, [4000, 5500, 7000, 8500], [1.0, 0.6, 2.0], range(2))
     return runs + slower(runs, 0.3, 20_000)
 

@@ -25,7 +25,7 @@ def ungrokking_small() -> list[TrainConfig]:
 
 
 def ungrokking_113() -> list[TrainConfig]:
-    base = TrainConfig("add", 113, 390, 100_000)
+    base = TrainConfig("add", 113, 390, 30_000)
     return from_full(grid(base, geometric(390, 1494, 7), [1.0], range(3)), steps=5000)
 
 
