@@ -12,7 +12,7 @@ INSTALLED := .venv/installed
 book: $(INSTALLED)  ## execute the chapters, build the HTML, print where it is; SCALE=paper for the paper's own sizes
 	$(BIN)/python book/build.py --scale $(SCALE) --jobs $(JOBS)
 
-test: $(INSTALLED)  ## the package, the chapters (nbval) and the rendered pages; one worker more than JOBS: tests often wait
+test: $(INSTALLED)  ## the package, kept outputs of chapters (nbval), rendered pages; one worker more than JOBS: tests often wait
 	OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(BIN)/python -m pytest -n $$(($(JOBS) + 1)) --durations 20
 
 fresh: $(INSTALLED)  ## every chapter in a bare runtime that holds newer torch and numpy, with the wheel alone, as in Colab
