@@ -25,7 +25,7 @@ class Transition(NamedTuple):
 
 
 def transition(sizes: Float[np.ndarray, "run"], accuracy: Float[np.ndarray, "run"]) -> Transition:
-    """Fit the logistic curve 1 / (1 + (D* / D)^(1/s)) to accuracies by least squares.
+    """Fit the logistic curve 1 / (1 + (D* / D)^(1/s)) to accuracies by least squares: the best of a grid, refined.
 
     A transition narrower than the gap between two neighbouring sizes is only located within that gap, and its fitted
     width means no more than "narrower than the gap".
@@ -37,17 +37,22 @@ def transition(sizes: Float[np.ndarray, "run"], accuracy: Float[np.ndarray, "run
         raise ValueError(f"sizes are {sizes}; at least three different positive ones are needed, one for each accuracy")
     if not accuracy.min() < 0.5 < accuracy.max():
         raise ValueError(f"accuracy runs from {accuracy.min():.3g} to {accuracy.max():.3g}; it must pass one half")
-    log_size = np.log(sizes)
-    spacing = np.diff(np.unique(log_size)).min()
+    place, which, runs = np.unique(np.log(sizes), return_inverse=True, return_counts=True)
+    means = np.bincount(which, accuracy) / runs  # to fit these, weighted, is to fit all runs
+    sharpest = np.log(np.diff(place).min() / 50)
 
-    def residuals(theta: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-np.clip((log_size - theta[0]) * np.exp(-theta[1]), -60, 60))) - accuracy
+    def misses(centre: np.ndarray, log_scale: np.ndarray) -> np.ndarray:
+        steepness = np.exp(-log_scale)
+        return np.sqrt(runs) * (1 / (1 + np.exp(-np.clip((place - centre) * steepness, -60, 60))) - means)
 
-    means = pd.Series(accuracy).groupby(log_size).mean()
-    starts = product(means.index[np.abs(means - 0.5).argsort()[:2]], np.log([spacing / 4, spacing, 3 * spacing]))
-    bounds = ([log_size.min(), np.log(spacing / 50)], [log_size.max(), np.log(100.0)])
-    fits = [least_squares(residuals, np.clip(start, *bounds), bounds=bounds) for start in starts]
-    centre, log_scale = min(fits, key=lambda fit: fit.cost).x
+    grid = np.meshgrid(
+        np.linspace(place[0], place[-1], 101), np.linspace(sharpest, np.log(2 * np.ptp(place)), 31), indexing="ij"
+    )
+    cost = (misses(*(axis[..., None] for axis in grid)) ** 2).sum(-1)
+    best = np.argwhere(cost <= cost.min() + 1e-9)  # many, where the transition is narrower than the gap
+    start = [axis[tuple(best[len(best) // 2])] for axis in grid]
+    bounds = ([place[0], sharpest], [place[-1], np.log(100.0)])
+    centre, log_scale = least_squares(lambda theta: misses(*theta), start, bounds=bounds).x
     return Transition(float(np.exp(centre)), float(DECADES_PER_SCALE * np.exp(log_scale)))
 
 
@@ -64,7 +69,7 @@ def bootstrap(
     Draws on which the statistic raises ValueError or is nan are left out. Raises ValueError with fewer than two groups,
     or when nothing is left.
     """
-    groups = [rows for _, rows in table.groupby(by, observed=True)]
+    groups = list(table.groupby(by, observed=True).indices.values())
     if len(groups) < 2:
         raise ValueError(f"by is {by!r}; the table has {len(groups)} group of it, an interval needs at least two")
     generator = np.random.default_rng(seed)
@@ -74,7 +79,8 @@ def bootstrap(
         chosen = tuple(sorted(generator.integers(len(groups), size=len(groups)).tolist()))
         if chosen not in found:
             try:
-                found[chosen] = statistic(pd.concat([groups[i] for i in chosen], ignore_index=True))
+                rows = np.concatenate([groups[i] for i in chosen])
+                found[chosen] = statistic(table.take(rows).reset_index(drop=True))
             except ValueError:
                 found[chosen] = np.nan
         values.append(found[chosen])
