@@ -85,7 +85,7 @@ QUANTITIES = {
     "logits": Quantity(
         "correct logit",
         "linear",
-        (Curve("trig_logit", "gen", "trigonometric"), Curve("mem_logit", "mem", "memorisation")),
+        (Curve("trig_logit", "gen", "trigonometric"), Curve("mem_logit", "mem", "the rest")),
     ),
 }
 """The panels that `training_curves` can draw, by name."""

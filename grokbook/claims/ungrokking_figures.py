@@ -29,7 +29,7 @@ def figure_1b(table: pd.DataFrame) -> Finding:
     seeds = each["seed"].nunique()
     verdict = "confirmed" if len(largest) == seeds else "partly" if len(largest) else "not confirmed"
     measured = (
-        f"{each['forgot'].sum()} of {len(each)} runs forget all they understood, in {len(largest)} of {seeds} seeds"
+        f"{each['forgot'].sum()} of {len(each)} runs forget nearly all they knew, in {len(largest)} of {seeds} seeds"
     )
     if len(largest):
         measured += f", up to D' = {', '.join(map(str, largest))}"

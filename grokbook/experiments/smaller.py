@@ -16,16 +16,17 @@ def ungrokking_live() -> list[TrainConfig]:
 
 
 def ungrokking_small() -> list[TrainConfig]:
-    base = TrainConfig("add", 53, 120, 20_000, model=NARROW)
-    runs: list[TrainConfig] = []
+    """One seed of every weight decay but the slowest, then three seeds of weight decay 1, then the rest."""
+    base, sizes = TrainConfig("add", 53, 120, 20_000, model=NARROW), geometric(120, 900, 10)
+    runs = grid(base, sizes, DECAYS, [0]) + grid(base, sizes, [1.0], range(1, 3))
     for seed in range(3):
-        of_seed = grid(base, geometric(120, 900, 10), DECAYS, [seed])
+        of_seed = grid(base, sizes, DECAYS, [seed])
         runs += of_seed + slower(of_seed, 0.1, 40_000)
-    return from_full(runs, steps=6000)
+    return from_full(list(dict.fromkeys(runs)), steps=6000)
 
 
 def ungrokking_113() -> list[TrainConfig]:
-    base = TrainConfig("add", 113, 390, 30_000)
+    base = TrainConfig("add", 113, 390, 20_000)
     return from_full(grid(base, geometric(390, 1494, 7), [1.0], range(3)), steps=5000)
 
 
