@@ -10,9 +10,17 @@ function reach() {
   }
 }
 
+// Figures too wide to be read at a phone's width (CSS pixels; others are left whole).
+function markWide() {
+  for (const image of document.querySelectorAll(".bd-content figure img")) {
+    image.classList.toggle("wide", image.naturalWidth > 590);
+  }
+}
+
 addEventListener("resize", reach);
 addEventListener("toggle", reach, true); // a fold was opened
 addEventListener("load", () => {
+  markWide();
   reach();
   window.MathJax?.startup?.promise?.then(reach);
 });
