@@ -35,7 +35,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 from grokbook.efficiency import settled
-from grokbook.statistics import slope
+from grokbook.statistics import climbs, slope
 
 PAIR = ["modulus", "seed", "weight_decay", "train_size", "steps"]
 
@@ -150,3 +150,11 @@ def twins(table: pd.DataFrame) -> pd.DataFrame:
     trained = table["start"] != ""
     pairs = table[trained].merge(table[~trained], on=PAIR, suffixes=("_trained", "_fresh"))
     return pairs.assign(gain=np.log(pairs["train_loss_fresh"]) - np.log(pairs["train_loss_trained"]))
+
+
+def break_even(pairs: pd.DataFrame, column: str = "train_loss") -> float:
+    """The size at which both of a pair of `twins` end with the same `column`, in equations; below, random weights end
+    lower. The mean logarithm of their ratio over seeds is joined by straight lines over ln D. Raises ValueError when it
+    does not climb through zero. pairs: of one modulus, model and weight decay."""
+    gain = (pairs[f"{column}_fresh"] / pairs[f"{column}_trained"]).apply(np.log).groupby(pairs["train_size"]).mean()
+    return float(np.exp(climbs(np.log(gain.index.to_numpy(float)), gain.to_numpy(), 0.0)))

@@ -16,6 +16,8 @@ from scipy.optimize import least_squares
 
 DECADES_PER_SCALE = 2 * np.log10(9)  # a logistic in ln D of scale s climbs from 10% to 90% within 2 s ln 9
 
+REACH = 1.5  # how far, as a factor, `climbs` continues a curve beyond its ends
+
 
 class Transition(NamedTuple):
     """Where accuracy against train size passes one half (`size`, equations), and `width`: decades from 10% to 90%."""
@@ -89,6 +91,21 @@ def bootstrap(
         raise ValueError("statistic is defined on no draw; there is nothing to make an interval from")
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def climbs(x: Float[np.ndarray, "point"], y: Float[np.ndarray, "point"], height: float) -> float:
+    """Where the broken line through the points (x, y), x rising, first climbs through `height`.
+
+    Its end pieces are continued by ln REACH. Raises ValueError when it does not.
+    """
+    for i in range(len(x) - 1):
+        rise = y[i + 1] - y[i]
+        place = x[i] + (height - y[i]) / rise * (x[i + 1] - x[i]) if rise > 0 else np.nan
+        low = x[i] - (np.log(REACH) if i == 0 else 0)
+        high = x[i + 1] + (np.log(REACH) if i == len(x) - 2 else 0)
+        if low <= place <= high:
+            return float(place)
+    raise ValueError(f"height is {height:.3g}; the curve through {np.round(y, 3)} does not climb through it")
 
 
 def permutation_test(

@@ -13,13 +13,12 @@ import numpy as np
 import pandas as pd
 
 from grokbook import efficiency, fronts, results
-from grokbook.statistics import bootstrap
+from grokbook.statistics import bootstrap, climbs
 
 CONDITION = ["task", "modulus", "model", "weight_decay"]
 MATCHED = {"loss": "confidence", "logit": "correct_logit", "weight decay": None}
 """What is held equal when two norms are compared, and the column it is in. Weight decay is equal in all three."""
 KNOWN = 1e-6  # training loss on the whole table, in nats; networks at rest are far below, others far above
-REACH = 1.5  # how far, as a factor, a curve may be continued beyond its sizes
 
 
 class Evidence(NamedTuple):
@@ -81,21 +80,6 @@ def crossing(mem: pd.DataFrame, gen: pd.DataFrame, matched: str = "loss") -> flo
     sizes, code = np.unique(mem.loc[same, "train_size"].to_numpy(float), return_inverse=True)
     curve = np.bincount(code, norm[same]) / np.bincount(code)
     return float(np.exp(climbs(np.log(sizes), curve, np.log(gen["parameter_norm"]).mean())))
-
-
-def climbs(x: np.ndarray, y: np.ndarray, height: float) -> float:
-    """Where the broken line through the points (x, y), x rising, first climbs through `height`.
-
-    Its end pieces are continued by ln REACH. Raises ValueError when it does not.
-    """
-    for i in range(len(x) - 1):
-        rise = y[i + 1] - y[i]
-        place = x[i] + (height - y[i]) / rise * (x[i + 1] - x[i]) if rise > 0 else np.nan
-        low = x[i] - (np.log(REACH) if i == 0 else 0)
-        high = x[i + 1] + (np.log(REACH) if i == len(x) - 2 else 0)
-        if low <= place <= high:
-            return float(place)
-    raise ValueError(f"height is {height:.3g}; the curve through {np.round(y, 3)} does not climb through it")
 
 
 def predicted(mem: pd.DataFrame, gen: pd.DataFrame, matched: str = "loss") -> tuple[float, float, float]:

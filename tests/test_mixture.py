@@ -8,6 +8,7 @@ import torch
 from grokbook import theory
 from grokbook.circuits import centre, split_logits
 from grokbook.mixture import (
+    break_even,
     decades,
     effective_kappa,
     largest_steps,
@@ -213,3 +214,13 @@ def test_twins_are_matched_and_compared() -> None:
         100: pytest.approx(np.log(2)),
         200: pytest.approx(-np.log(2)),
     }
+
+
+def test_twins_break_even_where_their_ratio_passes_one() -> None:
+    """A ratio of (D / 250)^0.7 but for a factor that averages out over the two seeds."""
+    sizes, seeds = np.array([100, 200, 400, 100, 200, 400]), np.repeat([0, 1], 3)
+    ratio = (sizes / 250) ** 0.7 * np.where(seeds == 0, 1.3, 1 / 1.3)
+    pairs = pd.DataFrame({"train_size": sizes, "seed": seeds, "train_loss_trained": 2.0, "train_loss_fresh": 2 * ratio})
+    assert break_even(pairs) == pytest.approx(250)
+    with pytest.raises(ValueError, match="does not climb"):
+        break_even(pairs.assign(train_loss_fresh=5.0))

@@ -56,8 +56,11 @@ def test_every_direct_dependency_is_pinned_once_and_for_all_platforms() -> None:
 def test_the_public_address_is_the_same_everywhere() -> None:
     """`make address` changes them all; nothing may name another place for this repository."""
     anywhere = re.compile(rf"https://github\.com/[\w.-]+/{re.escape(ADDRESS.rsplit('/', 1)[1])}(?![\w-])")
-    found = [(path, address) for path in tracked("*.md", "*.toml", "*.cff", "*.yml", "*.ipynb")
-             for address in anywhere.findall(path.read_text())]
+    found = [
+        (path, address)
+        for path in tracked("*.md", "*.toml", "*.cff", "*.yml", "*.ipynb")
+        for address in anywhere.findall(path.read_text())
+    ]
     assert {path.name for path, _ in found} >= {"_config.yml", "pyproject.toml", "CITATION.cff"}
     assert [(path.name, address) for path, address in found if address != ADDRESS] == []
 

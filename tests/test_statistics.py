@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grokbook.statistics import bootstrap, isologit_slope, permutation_test, slope, transition
+from grokbook.statistics import bootstrap, climbs, isologit_slope, permutation_test, slope, transition
 
 SIZES = np.geomspace(100, 1000, 12)
 
@@ -99,3 +99,16 @@ def test_isologit_slope_needs_sizes_and_logits_that_vary_apart() -> None:
     table = pd.DataFrame({"train_size": [1, 2, 4], "correct_logit": [1, 2, 4], "parameter_norm": [1, 2, 3]})
     with pytest.raises(ValueError, match="vary apart"):
         isologit_slope(table)
+
+
+def test_climbs_takes_the_first_rise_and_continues_its_ends_only_so_far() -> None:
+    x, y = np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 2.0, 1.0, 5.0])
+    assert climbs(x, y, 1.0) == pytest.approx(0.5)
+    assert climbs(x, y, 4.0) == pytest.approx(2.75)
+    assert climbs(x, y, 5.4) == pytest.approx(3.1)
+    assert climbs(x, y, -0.2) == pytest.approx(-0.1)
+    for height in (-2.0, 9.0):
+        with pytest.raises(ValueError, match=f"height is {height:g}"):
+            climbs(x, y, height)
+    with pytest.raises(ValueError, match="does not climb"):
+        climbs(x[:1], y[:1], 0.0)

@@ -11,7 +11,6 @@ from grokbook.tasks import add
 from grokbook.threshold import (
     MATCHED,
     balance,
-    climbs,
     crossing,
     evidence,
     geometric_mean,
@@ -122,19 +121,6 @@ def test_crossing_refuses_several_weight_decays_and_none() -> None:
     for gen in (pd.concat([of.gen, of.gen.assign(weight_decay=3.0)]), of.gen.iloc[:0]):
         with pytest.raises(ValueError, match=r"gen has the weight decays .*must have one"):
             crossing(of.mem, gen)
-
-
-def test_climbs_takes_the_first_rise_and_continues_its_ends_only_so_far() -> None:
-    x, y = np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 2.0, 1.0, 5.0])
-    assert climbs(x, y, 1.0) == pytest.approx(0.5)
-    assert climbs(x, y, 4.0) == pytest.approx(2.75)
-    assert climbs(x, y, 5.4) == pytest.approx(3.1)
-    assert climbs(x, y, -0.2) == pytest.approx(-0.1)
-    for height in (-2.0, 9.0):
-        with pytest.raises(ValueError, match=f"height is {height:g}"):
-            climbs(x, y, height)
-    with pytest.raises(ValueError, match="does not climb"):
-        climbs(x[:1], y[:1], 0.0)
 
 
 def test_predicted_interval_holds_the_seeds() -> None:

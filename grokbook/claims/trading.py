@@ -12,7 +12,7 @@ import pandas as pd
 
 from grokbook import results
 from grokbook.claims.verdict import VERDICTS, Claim, Finding
-from grokbook.mixture import PAIR, decades, largest_steps, mixtures, rank_correlation, twins
+from grokbook.mixture import PAIR, break_even, decades, largest_steps, mixtures, rank_correlation, twins
 from grokbook.statistics import bootstrap
 
 RISING = 0.9  # rank correlation with D
@@ -90,6 +90,11 @@ def initialisation(pairs: pd.DataFrame) -> Finding:
     flat = int((pairs["converged_trained"] & pairs["converged_fresh"]).sum())
     factor = np.exp(pairs["gain"].median())
     measured = f"lower in {lower} of {n} pairs; from random weights {factor:.2f} times as high (median)"
+    for modulus, rows in pairs.groupby("modulus"):
+        try:
+            measured += f"; equal at D = {break_even(rows):.0f} (p = {modulus})"
+        except ValueError:
+            continue
     return Finding(verdict, measured, scale(pairs), f"in {flat} of {n} pairs both had converged")
 
 
