@@ -64,14 +64,16 @@ def p4(table: pd.DataFrame, scale: str) -> Finding:
     if found["seed"].nunique() > 1:
         return Finding("confirmed", measured, scale, "flat for a factor of four in steps, well after memorising")
     if len(found) or transient:
-        return Finding("partly", measured, scale, "runs of one seed, or rests that end, are not yet a final state")
+        why = "they are of one seed; two are asked for" if len(found) else "a rest that ends is not a final state"
+        return Finding("partly", measured, scale, why)
     if len(ends) < ENOUGH:
         return Finding("not testable here", measured, scale, f"fewer than {ENOUGH} runs")
     return Finding("not confirmed", measured, scale, "every run ends at one of the extremes, or still moves")
 
 
 def figure_5(table: pd.DataFrame, scale: str) -> Finding:
-    """Figure 5: semi-grokking at the end in a share of runs that may be 3%, and transient semi-grokking in many."""
+    """Figure 5: semi-grokking at the end in a share of runs not shown to be below 3%, and transient semi-grokking in
+    many."""
     ends = outcomes(table)
     n, at_end, passing = len(ends), len(semi_grokked(ends)), int((ends["transient"] > 0).sum())
     measured = f"at the end {counted(at_end, n)}, transient {counted(passing, n)}"
