@@ -70,7 +70,8 @@ def p1(c: Circuits) -> Finding:
         level.append(flat(gen, mem.value))
     verdict = "confirmed" if all(rises + level) else "partly" if any(rises) else "not confirmed"
     dearer, constant = (("neither", "one", "both")[sum(holds)] for holds in (rises, level))
-    reason = f"memorising alone gets dearer in {dearer} of the two currencies, generalising is flat in {constant}"
+    reason = f"memorising alone gets dearer in {dearer} of the two currencies, generalising stays within half of that "
+    reason += f"slope in {constant}"
     return Finding(verdict, f"d ln P / d ln D: {'; '.join(said)}", c.scale, reason)
 
 
