@@ -119,17 +119,25 @@ def p3(table: pd.DataFrame) -> Finding:
 
 
 def at_all(judge: Callable[[pd.DataFrame], Finding], tables: Mapping[int, pd.DataFrame]) -> Finding:
-    """One finding from those at each modulus: their common verdict, or partly; without SEEDS seeds never confirmed."""
+    """One finding from those at each modulus that can be judged: their common verdict, or partly; without SEEDS seeds
+    never confirmed."""
     if not tables:
         return Finding("not testable here", "nothing recorded", "none", "no ungrokking experiment is recorded yet")
-    found = [judge(table) for table in tables.values()]
-    verdicts = {finding.verdict for finding in found}
+    every = {modulus: judge(table) for modulus, table in tables.items()}
+    found = {p: finding for p, finding in every.items() if finding.verdict != "not testable here"} or every
+    verdicts = {finding.verdict for finding in found.values()}
     verdict = verdicts.pop() if len(verdicts) == 1 else "partly"
-    reasons = [finding.reason for finding in found]
-    if verdict == "confirmed" and max(table["seed"].nunique() for table in tables.values()) < SEEDS:
-        verdict, reasons = "partly", [*reasons, f"but with fewer than {SEEDS} seeds"]
-    measured, scale = ("; ".join(parts) for parts in zip(*((f.measured, f.scale) for f in found), strict=True))
-    return Finding(verdict, measured, scale, "; ".join(reasons))
+    few = max(tables[p]["seed"].nunique() for p in found) < SEEDS
+    measured, reason = (
+        "; ".join(f"p = {p}: {text}" if len(found) > 1 else text for p, text in texts)
+        for texts in (
+            [(p, finding.measured) for p, finding in found.items()],
+            [(p, finding.reason) for p, finding in found.items()],
+        )
+    )
+    if verdict == "confirmed" and few:
+        verdict, reason = "partly", f"{reason}; but with fewer than {SEEDS} seeds"
+    return Finding(verdict, measured, "; ".join(finding.scale for finding in found.values()), reason)
 
 
 def now(judge: Callable[[pd.DataFrame], Finding]) -> Finding:
