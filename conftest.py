@@ -11,6 +11,14 @@ import nbval.plugin
 import pytest
 
 nbval.plugin.metadata_tags["keep_output"] = "check"
+LONGEST = (
+    "tests/test_pdf.py",
+    "book/11-trading-norm.ipynb",
+    "book/09-other-tasks.ipynb",
+    "tests/test_sweeps.py",
+    "tests/test_pages.py",
+    "tests/test_accessibility.py",
+)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -23,7 +31,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Kept outputs are committed without execution counts, which nbval would take for cells that were never run."""
+    """The longest files first, so that no worker is left with one at the end. And kept outputs are committed without
+    execution counts, which nbval would take for cells that were never run."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.nodeid.split("::")[0], len(order)))
     for item in items:
         if isinstance(item, nbval.plugin.IPyNbCell) and item.cell.outputs:
             item.cell.execution_count = 1
