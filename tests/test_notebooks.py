@@ -84,7 +84,7 @@ def test_installs_itself_from_the_address_in_the_configuration(path: Path) -> No
         assert {"install", "remove-cell"} <= set(tags(code[0]))
 
 
-@each_chapter
+@each_notebook
 def test_scale_is_a_parameter(path: Path) -> None:
     code = cells(path, "code")
     assert code[1].source == PARAMETERS
