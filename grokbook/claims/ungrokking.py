@@ -128,16 +128,15 @@ def at_all(judge: Callable[[pd.DataFrame], Finding], tables: Mapping[int, pd.Dat
     verdicts = {finding.verdict for finding in found.values()}
     verdict = verdicts.pop() if len(verdicts) == 1 else "partly"
     few = max(tables[p]["seed"].nunique() for p in found) < SEEDS
-    measured, reason = (
-        "; ".join(f"p = {p}: {text}" if len(found) > 1 else text for p, text in texts)
-        for texts in (
-            [(p, finding.measured) for p, finding in found.items()],
-            [(p, finding.reason) for p, finding in found.items()],
-        )
-    )
+    measured, reason = (joined({p: getattr(f, name) for p, f in found.items()}) for name in ("measured", "reason"))
     if verdict == "confirmed" and few:
         verdict, reason = "partly", f"{reason}; but with fewer than {SEEDS} seeds"
     return Finding(verdict, measured, "; ".join(finding.scale for finding in found.values()), reason)
+
+
+def joined(texts: Mapping[int, str]) -> str:
+    """What is said at each modulus, named where there are several."""
+    return "; ".join(f"p = {p}: {text}" if len(texts) > 1 else text for p, text in texts.items())
 
 
 def now(judge: Callable[[pd.DataFrame], Finding]) -> Finding:
