@@ -17,10 +17,18 @@ function markWide() {
   }
 }
 
+// Quoted numbers are bold; a whole quoted sentence is not.
+function markSentences() {
+  for (const quoted of document.querySelectorAll(".bd-content span.pasted-text")) {
+    quoted.classList.toggle("sentence", quoted.textContent.length > 40);
+  }
+}
+
 addEventListener("resize", reach);
 addEventListener("toggle", reach, true); // a fold was opened
 addEventListener("load", () => {
   markWide();
+  markSentences();
   reach();
   window.MathJax?.startup?.promise?.then(reach);
 });
