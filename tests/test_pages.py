@@ -92,3 +92,12 @@ def test_third_party_scripts_are_not_committed() -> None:
     tracked = subprocess.run(["git", "ls-files", "*.js"], cwd=ROOT, capture_output=True, text=True, check=True)
     ours = ("grokbook/widgets/", "book/_static/")
     assert [name for name in tracked.stdout.split() if not name.startswith(ours)] == []
+
+
+def test_the_scorecard_names_its_entries_on_a_phone_only(page: Page, built_book: str) -> None:
+    """There a row is a card, without the heads of the columns."""
+    page.goto(f"{built_book}/15-scorecard.html")
+    label = page.locator("table.scorecard span", has_text="we measured").first
+    for width, shown in ((1280, False), (390, True)):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert label.is_visible() == shown
