@@ -96,7 +96,7 @@ def test_third_party_scripts_are_not_committed() -> None:
 
 def test_the_scorecard_names_its_entries_on_a_phone_only(page: Page, built_book: str) -> None:
     """There a row is a card, without the heads of the columns."""
-    page.goto(f"{built_book}/15-scorecard.html")
+    open_page(page, f"{built_book}/15-scorecard.html")
     label = page.locator("table.scorecard span", has_text="we measured").first
     for width, shown in ((1280, False), (390, True)):
         page.set_viewport_size({"width": width, "height": 844})
