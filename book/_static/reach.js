@@ -20,7 +20,7 @@ function markWide() {
 // Quoted numbers are bold; a whole quoted sentence is not.
 function markSentences() {
   for (const quoted of document.querySelectorAll(".bd-content span.pasted-text")) {
-    quoted.classList.toggle("sentence", quoted.textContent.length > 40);
+    quoted.classList.toggle("sentence", quoted.textContent.length > 25);
   }
 }
 
