@@ -1,40 +1,35 @@
-"""For every pytest run: nbval compares the outputs of cells tagged `keep_output`, and only executes the others.
+"""For every pytest run: nbval compares the outputs of cells tagged `keep_output`, and only executes those before them.
 
-A notebook without such a cell has nothing to compare, and `make book` executes it already; here it runs only when it is
-named, as in `pytest book/07-measuring-efficiency.ipynb`.
+`make book` has executed every cell already. What stands after a notebook's last kept output cannot change one, so it
+runs here only when the notebook is named, as in `pytest book/07-measuring-efficiency.ipynb`.
 """
 
 from pathlib import Path
 
-import nbformat
 import nbval.plugin
 import pytest
+from nbval.plugin import IPyNbCell
 
 nbval.plugin.metadata_tags["keep_output"] = "check"
 LONGEST = (
     "tests/test_pdf.py",
-    "book/11-trading-norm.ipynb",
-    "book/09-other-tasks.ipynb",
     "tests/test_sweeps.py",
     "tests/test_pages.py",
     "tests/test_accessibility.py",
 )
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """True for a notebook that keeps no output and is not named; None leaves the decision to others."""
-    named = [Path(config.invocation_params.dir, argument.split("::")[0]) for argument in config.args]
-    if collection_path.suffix != ".ipynb" or collection_path in named:
-        return None
-    notebook = nbformat.read(collection_path, as_version=4)
-    return None if any("keep_output" in cell.metadata.get("tags", ()) for cell in notebook.cells) else True
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The longest files first, so that no worker is left with one at the end. And kept outputs are committed without
     execution counts, which nbval would take for cells that were never run."""
+    named = {Path(config.invocation_params.dir, argument.split("::")[0]).resolve() for argument in config.args}
+    cells = [item for item in items if isinstance(item, IPyNbCell) and item.path.resolve() not in named]
+    last = {cell.path: cell.cell_num for cell in cells if "keep_output" in cell.cell.metadata.get("tags", ())}
+    after = {cell for cell in cells if cell.cell_num > last.get(cell.path, -1)}
+    config.hook.pytest_deselected(items=[*after])
     order = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.nodeid.split("::")[0], len(order)))
+    kept = [item for item in items if item not in after]
+    items[:] = sorted(kept, key=lambda item: order.get(item.nodeid.split("::")[0], len(order)))
     for item in items:
-        if isinstance(item, nbval.plugin.IPyNbCell) and item.cell.outputs:
+        if isinstance(item, IPyNbCell) and item.cell.outputs:
             item.cell.execution_count = 1

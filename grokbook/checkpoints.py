@@ -80,9 +80,9 @@ def load(
 
 
 def header(path: Path) -> dict[str, str]:
-    """What a checkpoint says of itself; empty when there is none to read."""
+    """What a checkpoint says of itself; empty when there is none to read, also when it is deleted meanwhile."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:  # with "pt" the file is opened a second time, by torch
             return file.metadata() or {}
     except (SafetensorError, OSError):
         return {}

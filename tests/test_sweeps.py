@@ -14,6 +14,7 @@ import torch
 
 from grokbook import runs
 from grokbook.batches import interrupted, plan, run_here, with_starts
+from grokbook.checkpoints import header
 
 COMMAND = [sys.executable, str(Path(__file__).parent / "tiny.py"), "sweep", "tiny"]
 
@@ -88,6 +89,32 @@ def test_killed_worker_and_killed_command_lose_and_repeat_nothing(undisturbed: P
     ended = [line.split() for line in journal.read_text().splitlines()]
     assert len({key for key, _ in ended}) == len(ended), "a batch was trained to its end twice"
     assert any(int(step) > 0 for _, step in ended), "nothing was resumed"
+
+
+CHURN = """
+import sys, time
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+path = Path(sys.argv[1])
+while True:
+    save_file({"a": torch.zeros(4)}, path.with_name("new"), {"step": "3"})
+    path.with_name("new").replace(path)
+    time.sleep(0.0002)
+    path.unlink()
+"""
+
+
+def test_progress_reads_checkpoints_that_others_write_and_delete(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    worker = subprocess.Popen([sys.executable, "-c", CHURN, str(path)])
+    try:
+        until(lambda: header(path))
+        seen = [header(path) for _ in range(50_000)]
+    finally:
+        worker.kill()
+        worker.wait()
+    assert {} in seen and {"step": "3"} in seen and all(found in ({}, {"step": "3"}) for found in seen)
 
 
 def test_sweep_on_a_scheduler_started_separately(undisturbed: Path, tmp_path: Path) -> None:
