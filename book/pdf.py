@@ -6,7 +6,6 @@ lead to places in the file, links to files of the book to the published ones. Ev
 """
 
 import re
-import shutil
 import sys
 from dataclasses import dataclass
 from html import escape
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import yaml
+from browser import CHROMIUM, MISSING
 from build import toc_files
 from execute import BUILD, ROOT
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -27,7 +27,6 @@ from readers import pages_address
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 MARGIN = {"top": "18mm", "bottom": "20mm", "left": "17mm", "right": "17mm"}
 PAPER: Any = {"format": "A4", "scale": 0.8, "margin": MARGIN}
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 READY = """async wanted => {
     document.querySelectorAll("main details").forEach(details => { details.open = true; });
     for (const image of document.querySelectorAll("main img")) { image.loading = "eager"; await image.decode(); }
@@ -61,11 +60,13 @@ class Printed:
 
 
 def main() -> None:
+    if CHROMIUM is None:
+        sys.exit(MISSING)
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else BUILD / "grokbook.pdf"
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
     names = toc_files(contents)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         book = [print_page(browser, name, places(names).get(name, set())) for name in names]
         front = front_matter(browser, contents, book)
         for i, printed in enumerate(book):  # the table of contents is as long whatever numbers stand in it
@@ -76,11 +77,6 @@ def main() -> None:
         browser.close()
     writer.write(target)
     print(f"{target}: {len(writer.pages)} pages, {target.stat().st_size / 1e6:.1f} MB")
-
-
-def find_chromium() -> str:
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    return found or sys.exit(f"The PDF is printed by Chromium; none was found under the names {', '.join(NAMES)}.")
 
 
 def places(names: list[str]) -> dict[str, set[str]]:

@@ -4,10 +4,10 @@ Opens _build/html/PAGE.html in Chromium, straight from disk, and photographs the
 screen when SELECTOR is "page": the first, or the one at a heading when PAGE ends in its #name.
 """
 
-import shutil
 import sys
 from pathlib import Path
 
+from browser import CHROMIUM, MISSING
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,9 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> None:
     place, selector, target = sys.argv[1:]
     name, _, heading = place.partition("#")
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if CHROMIUM is None:
+        sys.exit(MISSING)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1280, "height": 800}, device_scale_factor=1)
         page.goto((ROOT / "_build" / "html" / f"{name}.html").as_uri(), wait_until="load")
         page.evaluate("() => window.MathJax?.startup?.promise")

@@ -88,7 +88,8 @@ def circuits(mem: pd.DataFrame | None, gen: pd.DataFrame | None, modulus: int) -
         kept = ends[alone].reset_index(drop=True)
         parts.append(kept)
         seeds, sizes = kept["seed"].nunique(), ends["train_size"]
-        count = f"{len(kept)} of {len(ends)} runs, {seeds} seed{'s' * (seeds != 1)}"
+        count = f"{len(kept)} of {len(ends)} runs, {int(kept['converged'].sum())} converged"
+        count += f", {seeds} seed{'s' * (seeds != 1)}"
         words.append(f"{kind} {count}, D = {sizes.min()} to {sizes.max()}")
     return Circuits(parts[0], parts[1], f"p = {modulus}: {'; '.join(words)}")
 

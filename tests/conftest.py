@@ -2,7 +2,6 @@
 
 import functools
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -18,12 +17,10 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book"))
 
+from browser import CHROMIUM, MISSING  # noqa: E402
 from readers import pages_address  # noqa: E402
 
 ADDRESS = pages_address(yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"])
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-HOW_TO_GET_IT = "Install it with your system's packages, for instance `apt-get install chromium`."
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -41,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not CHROMIUM and "CI" not in os.environ:
         terminalreporter.section("rendered pages NOT TESTED", yellow=True, bold=True)
-        terminalreporter.line(f"No Chromium on this machine, so no page of the book was opened. {HOW_TO_GET_IT}")
+        terminalreporter.line(f"So no page of the book was opened. {MISSING}")
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +77,7 @@ def built_book(html_folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.fail(f"No Chromium found under the names {', '.join(NAMES)}. {HOW_TO_GET_IT}")
+        pytest.fail(MISSING)
     options = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     options += " --disable-component-update --disable-sync"
     with sync_playwright() as playwright:

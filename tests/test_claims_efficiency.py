@@ -40,7 +40,7 @@ def made(mem: float = 0.3, gen: float = 0.0, of_logit: float = 0.3, **options) -
 def test_p1_is_confirmed_when_one_price_rises_and_the_other_does_not() -> None:
     found = p1(made())
     assert found.verdict == "confirmed"
-    assert found.measured.count("C_mem +0.3") == 2 and "60 of 60 runs, 3 seeds" in found.scale
+    assert found.measured.count("C_mem +0.3") == 2 and "60 of 60 runs, 60 converged, 3 seeds" in found.scale
 
 
 @pytest.mark.parametrize(

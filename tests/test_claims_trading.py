@@ -119,6 +119,12 @@ def test_no_twins_no_verdict() -> None:
     assert initialisation(twins(table())).verdict == "not testable here"
 
 
+def test_pairs_that_still_move_give_no_verdict_on_convergence() -> None:
+    trained = table().assign(converged=False)
+    both = pd.concat([trained, trained.assign(start="", train_loss=2e-7)])
+    assert initialisation(twins(both)).verdict == "not testable here"
+
+
 @pytest.mark.parametrize("key", ["Figure 10a", "Figure 10b", "Appendix A.4"])
 def test_registered_claims_answer_from_what_is_recorded(key: str) -> None:
     claim = CLAIMS[key]

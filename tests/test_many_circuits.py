@@ -152,4 +152,4 @@ def test_without_keys_nothing_can_be_said() -> None:
 
 
 def test_staircases_in_every_order_of_efficiency() -> None:
-    assert many.staircase().verdict == "partly"
+    assert many.staircase().verdict == "not testable here"

@@ -76,7 +76,7 @@ def key_frequencies(table: pd.DataFrame, scale: str) -> Finding:
     p = permutation_test(keys, lambda permuted: 1 - mean_rank(permuted), most=4000)
     chance = float((keys.sum(1) / keys.shape[1]).mean())
     measured = f"{top:.0%} of the keys are among the highest (chance {chance:.0%})"
-    measured += f"; mean rank {rank:.2f}, between 0 and 1 (chance .5, p = {p:.2g})"
+    measured += f"; mean rank {rank:.2f}, between 0 and 1 (chance .5, p <= {p:.2g})"
     if len(keys) < ENOUGH:
         return Finding("not testable here", measured, scale, f"fewer than {ENOUGH} networks grokked")
     if top >= TYPICAL and p < SURE:
@@ -97,16 +97,14 @@ def orders(circuits: int = 4, kappa: float = 1.2) -> list[ManyConfig]:
 
 def staircase() -> Finding:
     """In the simulation: for every order of efficiency, do exactly those circuits lead in turn that are more efficient
-    than all faster ones? At best partly, for the paper speaks of networks."""
+    than all faster ones? At best not testable here, for the paper speaks of networks, where circuits have no names."""
     configs = orders()
     history = simulate(configs, steps=25_000, every=50)
     led = [leaders(run) for _, run in history.groupby("run")]
     agree = sum(found == records(config) for found, config in zip(led, configs, strict=True))
     measured = f"exactly such circuits lead in {agree} of {len(configs)} orders of efficiency among four circuits"
     if agree == len(configs):
-        return Finding(
-            "partly", measured, "simulation", "true of the model; whose circuits they are in networks is open"
-        )
+        return Finding("not testable here", measured, "simulation", "true of the model; in a network, plateaus have no circuit to their name")
     return Finding("not confirmed", measured, "simulation", "not even in the model")
 
 

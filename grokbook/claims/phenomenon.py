@@ -56,10 +56,12 @@ def figure_9(table: pd.DataFrame) -> Finding:
             bool((over[over > 200] <= 1500).any()),
             run.loc[run["test_accuracy"] >= 0.99, "step"].min() <= 6000,
         ]
-    share = np.mean(kept)
+    share, runs = np.mean(kept), len(kept) // 4
     verdict = "confirmed" if share == 1 else "partly" if share > 0.5 else "not confirmed"
-    measured = f"{sum(kept)} of {len(kept)} entries of the timetable kept, over {len(kept) // 4} runs"
-    return Finding(verdict, measured, where(table), "the order of events is the paper's; most seeds are slower")
+    measured = f"{sum(kept)} of {len(kept)} entries of the timetable kept, over {runs} runs"
+    names = ("fits by 200", "norm at its largest by then", "logits cross by 1500", "99% by 6000")
+    each = (f"{name} in {sum(kept[i::4])}" for i, name in enumerate(names))
+    return Finding(verdict, measured, where(table), f"{', '.join(each)} of {runs}")
 
 
 def appendix_a3(table: pd.DataFrame, observation: int) -> Finding:
@@ -72,7 +74,7 @@ def appendix_a3(table: pd.DataFrame, observation: int) -> Finding:
             first, last = (run.iloc[np.abs(run.index - step).argmin()] for step in (200, 1500))
             rises = all(last[name] > first[name] for name in ("trig_logit", "mem_logit"))
             runs, held = runs + 1, held + (rises and last["parameter_norm"] < first["parameter_norm"])
-        elif run["test_accuracy"].iloc[-1] >= 0.99 and run["trig_logit"].idxmax() < run.index[-1]:
+        elif run["test_accuracy"].iloc[-1] >= 0.99:
             after = run.loc[run["trig_logit"].idxmax() :]
             small = after["mem_logit"].abs().iloc[-1] < 0.1 * after["trig_logit"].iloc[-1]
             runs, held = runs + 1, held + bool(small and after["test_loss"].min() < after["test_loss"].iloc[0])

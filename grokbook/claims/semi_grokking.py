@@ -60,7 +60,9 @@ def p4(table: pd.DataFrame, scale: str) -> Finding:
     """P4: confirmed with two semi-grokked runs of different seeds; partly with one, or with only transient plateaus."""
     ends = outcomes(table)
     found, transient = semi_grokked(ends), int((ends["transient"] > 0).sum())
-    measured = f"{counted(len(found), len(ends))} end converged at middling accuracy; {transient} rest there and go on"
+    seeds = f"{found['seed'].nunique()} of {ends['seed'].nunique()} seeds"
+    measured = f"{counted(len(found), len(ends))} end converged at middling accuracy, of {seeds}; {transient} rest there "
+    measured += "and go on"
     if found["seed"].nunique() > 1:
         return Finding("confirmed", measured, scale, "flat for a factor of four in steps, well after memorising")
     if len(found) or transient:
@@ -75,8 +77,10 @@ def figure_5(table: pd.DataFrame, scale: str) -> Finding:
     """Figure 5: semi-grokking at the end in a share of runs not shown to be below 3%, and transient semi-grokking in
     many."""
     ends = outcomes(table)
-    n, at_end, passing = len(ends), len(semi_grokked(ends)), int((ends["transient"] > 0).sum())
-    measured = f"at the end {counted(at_end, n)}, transient {counted(passing, n)}"
+    found = semi_grokked(ends)
+    n, at_end, passing = len(ends), len(found), int((ends["transient"] > 0).sum())
+    measured = f"at the end {counted(at_end, n)}, of {found['seed'].nunique()} of {ends['seed'].nunique()} seeds"
+    measured += f"; transient {counted(passing, n)}"
     if n < ENOUGH:
         return Finding("not testable here", measured, scale, f"fewer than {ENOUGH} runs")
     first, second = at_end > 0 and share(at_end, n)[1] >= PAPER_SHARE, passing >= MANY * n

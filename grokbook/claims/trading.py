@@ -81,7 +81,8 @@ def figure_10b(table: pd.DataFrame) -> Finding:
 def initialisation(pairs: pd.DataFrame) -> Finding:
     """Appendix A.4: in all runs a trained start ends at a lower train loss than random weights. pairs: `twins`.
 
-    confirmed: in all. partly: in more than three quarters. Otherwise not confirmed; without pairs, not testable here.
+    confirmed: in all. partly: in more than three quarters. Otherwise not confirmed. Not testable here without a pair in
+    which both have converged, for the claim is about convergence.
     """
     if pairs.empty:
         return Finding("not testable here", "no pairs", "none", "no run from random weights has a twin on record")
@@ -95,6 +96,7 @@ def initialisation(pairs: pd.DataFrame) -> Finding:
             measured += f"; equal at D = {break_even(rows):.0f} (p = {modulus})"
         except ValueError:
             continue
+    verdict = verdict if flat else "not testable here"
     return Finding(verdict, measured, scale(pairs), f"in {flat} of {n} pairs both had converged")
 
 
