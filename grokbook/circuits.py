@@ -59,8 +59,8 @@ def split_logits(
 ) -> tuple[Float[Tensor, "*run a b c"], Float[Tensor, "*run a b c"]]:
     """Split logits on the whole (a, b) table into their trigonometric part and the memorisation part, the rest.
 
-    The two are orthogonal and sum to the input. Centre over classes first (`centre`), as every function below does.
-    Raises ValueError unless a = b = c = p is odd. Source: Appendix B, "Isolating trigonometric logits".
+    The two are orthogonal and sum to the input. Centre over classes first (`centre`) if you want the rest
+    or its size; the trigonometric part is the same either way. Raises ValueError unless a = b = c = p is odd. Source: Appendix B, "Isolating trigonometric logits".
     """
     trig = _trig_by_offset(logits)
     p = logits.shape[-1]
