@@ -60,7 +60,8 @@ def split_logits(
     """Split logits on the whole (a, b) table into their trigonometric part and the memorisation part, the rest.
 
     The two are orthogonal and sum to the input. Centre over classes first (`centre`) if you want the rest
-    or its size; the trigonometric part is the same either way. Raises ValueError unless a = b = c = p is odd. Source: Appendix B, "Isolating trigonometric logits".
+    or its size; the trigonometric part is the same either way. Raises ValueError unless a = b = c = p is odd.
+    Source: Appendix B, "Isolating trigonometric logits".
     """
     trig = _trig_by_offset(logits)
     p = logits.shape[-1]

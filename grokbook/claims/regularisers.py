@@ -77,7 +77,8 @@ def weaker_is_slower(table: pd.DataFrame) -> Finding:
         return Finding("not confirmed", measured, scale, "no such trend")
     if monotone and runs["seed"].nunique() >= SEEDS:
         return Finding("confirmed", measured, scale, "the weaker weight decay, the later, over the whole range")
-    return Finding("partly", measured, scale, "the trend is there, but not at every step of the range; few seeds carry the interval (chapter 13)")
+    reason = "the trend is there, but not at every step of the range; few seeds carry the interval (chapter 13)"
+    return Finding("partly", measured, scale, reason)
 
 
 def delay_slope(runs: pd.DataFrame) -> float:

@@ -61,8 +61,8 @@ def p4(table: pd.DataFrame, scale: str) -> Finding:
     ends = outcomes(table)
     found, transient = semi_grokked(ends), int((ends["transient"] > 0).sum())
     seeds = f"{found['seed'].nunique()} of {ends['seed'].nunique()} seeds"
-    measured = f"{counted(len(found), len(ends))} end converged at middling accuracy, of {seeds}; {transient} rest there "
-    measured += "and go on"
+    measured = f"{counted(len(found), len(ends))} end converged at middling accuracy, of {seeds}"
+    measured += f"; {transient} rest there and go on"
     if found["seed"].nunique() > 1:
         return Finding("confirmed", measured, scale, "flat for a factor of four in steps, well after memorising")
     if len(found) or transient:
