@@ -25,13 +25,19 @@ def pdf(html_folder: Path, browser: Browser, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def chapters(pdf: PdfReader) -> dict[str, tuple[int, list[str]]]:
+def texts(pdf: PdfReader) -> list[str]:
+    """The text of every sheet."""
+    return [sheet.extract_text() for sheet in pdf.pages]
+
+
+@pytest.fixture(scope="module")
+def chapters(pdf: PdfReader, texts: list[str]) -> dict[str, tuple[int, list[str]]]:
     """For each page of the book its first sheet, counted from 0, and the text of its sheets."""
     tops = [item for item in pdf.outline if not isinstance(item, list)]
     firsts = [pdf.get_destination_page_number(item) for item in tops]
     ends = [*firsts[1:], len(pdf.pages)]
     spans = zip(PAGES, firsts, ends, strict=True)
-    return {name: (first, [pdf.pages[n].extract_text() for n in range(first, end)]) for name, first, end in spans}
+    return {name: (first, texts[first:end]) for name, first, end in spans}
 
 
 def plain(text: str) -> str:
@@ -39,10 +45,10 @@ def plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower().replace("ﬃ", "ffi").replace("ﬁ", "fi").replace("ﬀ", "ff"))
 
 
-def test_holds_every_page_in_order(pdf: PdfReader, chapters: dict, html_folder: Path) -> None:
+def test_holds_every_page_in_order(texts: list[str], chapters: dict, html_folder: Path) -> None:
     firsts = [first for first, _ in chapters.values()]
     assert firsts == sorted(firsts) and firsts[0] >= 2
-    contents = plain("".join(pdf.pages[n].extract_text() for n in range(firsts[0])))
+    contents = plain("".join(texts[: firsts[0]]))
     assert plain(yaml.safe_load((ROOT / "_config.yml").read_text())["title"]) in contents
     for name, (first, sheets) in chapters.items():
         title = plain(read(html_folder / f"{name}.html").title.split(" — ")[0])
@@ -58,9 +64,9 @@ def test_holds_every_figure_and_table_caption(chapters: dict, html_folder: Path)
         assert [number for number in numbers if plain(number) not in text] == [], name
 
 
-def test_sheets_are_numbered_and_none_is_empty(pdf: PdfReader) -> None:
-    for number, sheet in enumerate(pdf.pages, start=1):
-        words = sheet.extract_text().split()
+def test_sheets_are_numbered_and_none_is_empty(pdf: PdfReader, texts: list[str]) -> None:
+    for number, (sheet, text) in enumerate(zip(pdf.pages, texts, strict=True), start=1):
+        words = text.split()
         assert number == 1 or str(number) in (words[0], words[-1]), number
         assert len(words) > 3 or len(sheet.images) or len(sheet.get_contents().get_data()) > 3000, number
 
