@@ -73,6 +73,19 @@ def test_figures_keep_their_colours_in_the_dark(page: Page, built_book: str) -> 
             assert style == ["rgba(0, 0, 0, 0)", "invert(0.92) hue-rotate(180deg) brightness(1.3)"], name
 
 
+def test_no_line_begins_with_a_formulas_comma(page: Page, built_book: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, f"{built_book}/02-two-circuits.html")
+    lines = page.evaluate("""() => [...document.querySelectorAll("main span.kept")].map(kept => {
+        const formula = kept.querySelector("mjx-container").getBoundingClientRect();
+        const mark = document.createRange();
+        mark.selectNodeContents(kept.lastChild);
+        const after = mark.getBoundingClientRect();
+        return kept.offsetParent === null || after.top < formula.bottom && after.left >= formula.left;
+    })""")
+    assert len(lines) > 50 and all(lines)
+
+
 def test_first_page_leads_into_the_book(page: Page, built_book: str) -> None:
     page.goto(f"{built_book}/index.html", wait_until="load")
     page.wait_for_url(f"{built_book}/{PAGES[0]}.html")

@@ -24,11 +24,27 @@ function markSentences() {
   }
 }
 
+// No line begins with the comma or the bracket that closes a formula's clause.
+function keepPunctuation() {
+  for (const formula of document.querySelectorAll(".bd-content :not(.kept) > span.math")) {
+    const text = formula.nextSibling;
+    const marks = text?.nodeType === Node.TEXT_NODE && text.data.match(/^[.,;:!?)\]’”]+/);
+    if (marks) {
+      text.splitText(marks[0].length);
+      const kept = document.createElement("span");
+      kept.className = "kept";
+      formula.replaceWith(kept);
+      kept.append(formula, text);
+    }
+  }
+}
+
 addEventListener("resize", reach);
 addEventListener("toggle", reach, true); // a fold was opened
 addEventListener("load", () => {
   markWide();
   markSentences();
+  keepPunctuation();
   reach();
   window.MathJax?.startup?.promise?.then(reach);
 });
