@@ -32,7 +32,9 @@ def cost(configs: Iterable[TrainConfig], folder: str | Path | None = None, devic
     paces = np.interp([_rough(batch) for batch in batches], [_rough(batch) for batch in ends], [timed[0], timed[-1]])
     total = float(sum(pace * batch.configs[0].steps for pace, batch in zip(paces, batches, strict=True)))
     runs, largest = [config for batch in batches for config in batch.configs], ends[1].configs
-    where = torch.cuda.get_device_name(device) if device != "cpu" else f"the CPU, {torch.get_num_threads()} threads"
+    where = (
+        torch.cuda.get_device_name(device) if device != "cpu" else f"the CPU, torch threads: {torch.get_num_threads()}"
+    )
     example = f"{len(largest)} x {largest[0].task}, p = {largest[0].modulus}, D = {largest[0].train_size}"
     print(f"{len(runs)} runs, {sum(config.steps for config in runs):,} steps in all, on {where}.")
     print(f"{STEPS} steps of the largest ensemble ({example}): {readable(STEPS * timed[-1])}.")

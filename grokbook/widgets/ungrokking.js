@@ -104,10 +104,10 @@ function render({ model, el }) {
   });
 
   const right = element(stage, "div", { style: "grid-area: phase" });
-  const map = axes(right, "Accuracy over the number of pairs kept, at the chosen step", 290, 300, { left: 34, right: 10, top: 34, bottom: 36 });
+  const map = axes(right, "Accuracy over the number of pairs kept, at the chosen step", 290, 308, { left: 34, right: 10, top: 42, bottom: 36 });
   const title = element(map.svg, "text", { x: 4, y: 11 });
   const subtitle = element(map.svg, "text", { x: 4, y: 26, "fill-opacity": 0.8 }, "dots: all runs at their end");
-  element(map.svg, "text", { x: map.x(0.5), y: 296, "text-anchor": "middle" }, "pairs kept, D′");
+  element(map.svg, "text", { x: map.x(0.5), y: 304, "text-anchor": "middle" }, "pairs kept, D′");
   const [smallest, largest] = [0.9 * sizes[0], 1.1 * sizes.at(-1)];
   const across = (size) => map.x(Math.log(size / smallest) / Math.log(largest / smallest));
   const middle = sizes.filter((_, i) => i % Math.ceil(sizes.length / 5) === 0);
