@@ -2,11 +2,15 @@
 function reach() {
   for (const box of document.querySelectorAll(".bd-content :is(table, pre, div.math, p, li, dd, td)")) {
     const scrolls = box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX === "auto";
+    if (box.matches("table")) box.classList.toggle("scrolls", scrolls);
     if (scrolls) {
       box.tabIndex = 0;
     } else if (box.tabIndex === 0 && !box.matches("[contenteditable]")) {
       box.removeAttribute("tabindex");
     }
+  }
+  for (const formula of document.querySelectorAll(".bd-content div.math > mjx-container")) {
+    formula.parentNode.classList.toggle("scrolls", formula.scrollWidth > formula.clientWidth + 1);
   }
 }
 
@@ -24,17 +28,21 @@ function markSentences() {
   }
 }
 
-// No line begins with the comma or the bracket that closes a formula's clause.
+// No line begins with the comma or the bracket that closes a formula's clause, or ends with the one that opens it.
 function keepPunctuation() {
   for (const formula of document.querySelectorAll(".bd-content :not(.kept) > span.math")) {
-    const text = formula.nextSibling;
-    const marks = text?.nodeType === Node.TEXT_NODE && text.data.match(/^[.,;:!?)\]’”]+/);
-    if (marks) {
-      text.splitText(marks[0].length);
+    const isText = (node) => node?.nodeType === Node.TEXT_NODE;
+    const [before, after] = [formula.previousSibling, formula.nextSibling];
+    const closing = isText(after) ? after.data.match(/^[.,;:!?)\]’”]*/)[0] : "";
+    const opening = isText(before) ? before.data.match(/[(\[“‘]*$/)[0] : "";
+    if (closing || opening) {
+      if (closing) after.splitText(closing.length);
       const kept = document.createElement("span");
       kept.className = "kept";
       formula.replaceWith(kept);
-      kept.append(formula, text);
+      if (opening) kept.append(before.splitText(before.length - opening.length));
+      kept.append(formula);
+      if (closing) kept.append(after);
     }
   }
 }
