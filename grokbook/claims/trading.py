@@ -81,14 +81,15 @@ def figure_10b(table: pd.DataFrame) -> Finding:
 def initialisation(pairs: pd.DataFrame) -> Finding:
     """Appendix A.4: in all runs a trained start ends at a lower train loss than random weights. pairs: `twins`.
 
-    confirmed: in all. partly: in more than three quarters. Otherwise not confirmed. Not testable here without a pair in
-    which both have converged, for the claim is about convergence.
+    Of the pairs in which both have converged, for the claim is about convergence. confirmed: in all. partly: in more than
+    three quarters. Otherwise not confirmed. Not testable here with fewer than SIZES such pairs (added when one was seen).
     """
     if pairs.empty:
         return Finding("not testable here", "no pairs", "none", "no run from random weights has a twin on record")
     lower, n = int((pairs["gain"] > 0).sum()), len(pairs)
-    verdict = "confirmed" if lower == n else "partly" if lower > 0.75 * n else "not confirmed"
-    flat = int((pairs["converged_trained"] & pairs["converged_fresh"]).sum())
+    flat = pairs[pairs["converged_trained"] & pairs["converged_fresh"]]
+    share = float((flat["gain"] > 0).mean()) if len(flat) >= SIZES else np.nan
+    verdict = "confirmed" if share == 1 else "partly" if share > 0.75 else "not confirmed"
     factor = np.exp(pairs["gain"].median())
     measured = f"lower in {lower} of {n} pairs; from random weights {factor:.2f} times as high (median)"
     for modulus, rows in pairs.groupby("modulus"):
@@ -96,8 +97,8 @@ def initialisation(pairs: pd.DataFrame) -> Finding:
             measured += f"; equal at D = {break_even(rows):.0f} (p = {modulus})"
         except ValueError:
             continue
-    verdict = verdict if flat else "not testable here"
-    return Finding(verdict, measured, scale(pairs), f"in {flat} of {n} pairs both had converged")
+    verdict = verdict if len(flat) >= SIZES else "not testable here"
+    return Finding(verdict, measured, scale(pairs), f"in {len(flat)} of {n} pairs both had converged")
 
 
 def continued(table: pd.DataFrame) -> pd.DataFrame:
