@@ -81,8 +81,9 @@ def figure_10b(table: pd.DataFrame) -> Finding:
 def initialisation(pairs: pd.DataFrame) -> Finding:
     """Appendix A.4: in all runs a trained start ends at a lower train loss than random weights. pairs: `twins`.
 
-    Of the pairs in which both have converged, for the claim is about convergence. confirmed: in all. partly: in more than
-    three quarters. Otherwise not confirmed. Not testable here with fewer than SIZES such pairs (added when one was seen).
+    Of the pairs in which both have converged, for the claim is about convergence. confirmed: in all. partly: in more
+    than three quarters. Otherwise not confirmed. Not testable here with fewer than SIZES such pairs (added when one
+    was on record).
     """
     if pairs.empty:
         return Finding("not testable here", "no pairs", "none", "no run from random weights has a twin on record")
