@@ -113,7 +113,7 @@ def test_third_party_scripts_are_not_committed() -> None:
 def test_the_scorecard_names_its_entries_on_a_phone_only(page: Page, built_book: str) -> None:
     """There a row is a card, without the heads of the columns."""
     open_page(page, f"{built_book}/15-scorecard.html")
-    label = page.locator("table.scorecard span", has_text="we measured").first
+    label = page.locator("table.scorecard span", has_text="what we found").first
     for width, shown in ((1280, False), (390, True)):
         page.set_viewport_size({"width": width, "height": 844})
         assert label.is_visible() == shown
