@@ -38,7 +38,21 @@ def until(condition: Callable[[], object], seconds: float = 300) -> None:
 
 
 def workers(command: subprocess.Popen) -> list[psutil.Process]:
-    return [child for child in psutil.Process(command.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+    def is_worker(child: psutil.Process) -> bool:
+        try:
+            return "spawn_main" in " ".join(child.cmdline())
+        except psutil.NoSuchProcess:  # gone, or a zombie, between listing and looking
+            return False
+
+    return list(filter(is_worker, psutil.Process(command.pid).children()))
+
+
+def alive(process: psutil.Process) -> bool:
+    """A zombie, which whoever inherited it has yet to bury, is not."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def under_way(folder: Path) -> bool:
@@ -69,14 +83,13 @@ def test_killed_worker_and_killed_command_lose_and_repeat_nothing(undisturbed: P
     until(lambda: finished(folder) and under_way(folder))
     victim = workers(command)[0]
     victim.kill()
-    until(lambda: not victim.is_running())
+    until(lambda: not alive(victim))
     before = len(finished(folder))
     until(lambda: len(finished(folder)) > before and under_way(folder))
     orphans = workers(command)
     os.kill(command.pid, signal.SIGKILL)
     command.wait()
-    psutil.wait_procs(orphans, timeout=60)
-    assert not any(orphan.is_running() for orphan in orphans)
+    until(lambda: not any(map(alive, orphans)), seconds=60)
 
     kept = finished(folder)
     assert 0 < len(kept) < len(with_starts(tiny.runs()))

@@ -166,7 +166,7 @@ def test_keyboard_and_play_move_the_page_without_a_kernel(page: Page, explorer: 
         digits = 3 if name.endswith("accuracy") else 1
         assert value(explorer, name) == pytest.approx(last[name], abs=0.6 * 10**-digits)
 
-    explorer.get_by_role("button", name="2", exact=True).click()
+    explorer.get_by_role("group", name="weight decay").get_by_role("button", name="2", exact=True).click()
     strong = main[(main["train_size"] == sizes[0]) & (main["weight_decay"] == 2) & (main["seed"] == 0)].iloc[-1]
     assert value(explorer, "parameter_norm") == pytest.approx(strong["parameter_norm"], abs=0.06)
 
