@@ -170,6 +170,15 @@ def test_keyboard_and_play_move_the_page_without_a_kernel(page: Page, explorer: 
     strong = main[(main["train_size"] == sizes[0]) & (main["weight_decay"] == 2) & (main["seed"] == 0)].iloc[-1]
     assert value(explorer, "parameter_norm") == pytest.approx(strong["parameter_norm"], abs=0.06)
 
+    # Not every seed need have this weight decay; the seed that is chosen stays.
+    seed = int(main["seed"].max())
+    explorer.get_by_role("group", name="seed").get_by_role("button", name=str(seed), exact=True).click()
+    pressed = explorer.locator("button[aria-pressed=true]").all_inner_texts()
+    assert pressed[1] == str(seed)
+    other = (main["weight_decay"] == float(pressed[0])) & (main["seed"] == seed) & (main["train_size"] == sizes[0])
+    assert value(explorer, "parameter_norm") == pytest.approx(main[other].iloc[-1]["parameter_norm"], abs=0.06)
+    explorer.get_by_role("group", name="seed").get_by_role("button", name="0", exact=True).click()
+
     play = explorer.get_by_role("button", name="Play")
     play.click()
     page.wait_for_function("() => Number(document.querySelector('[data-step]').dataset.step) > 3")

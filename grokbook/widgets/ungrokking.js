@@ -164,6 +164,14 @@ function render({ model, el }) {
   function choose(changes) {
     batch = true; // one drawing for a change of several traits
     for (const [name, value] of Object.entries(changes)) model.set(name, value);
+    const chosen = "seed" in changes ? (r) => r.seed === changes.seed : (r) => r.decay === changes.weight_decay;
+    const kept = runs.filter(chosen);
+    if (kept.length && !runs.some((r) => r.decay === model.get("weight_decay") && r.seed === model.get("seed"))) {
+      // Not every seed has every weight decay: what was chosen stays, the other gives way.
+      const near = kept.find((r) => r.size === model.get("size")) ?? kept[0];
+      model.set("weight_decay", near.decay);
+      model.set("seed", near.seed);
+    }
     batch = false;
     model.save_changes();
     draw();
