@@ -25,10 +25,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     named = {Path(config.invocation_params.dir, argument.split("::")[0]).resolve() for argument in config.args}
     cells = [item for item in items if isinstance(item, IPyNbCell) and item.path.resolve() not in named]
     last = {cell.path: cell.cell_num for cell in cells if "keep_output" in cell.cell.metadata.get("tags", ())}
-    after = {cell for cell in cells if cell.cell_num > last.get(cell.path, -1)}
-    config.hook.pytest_deselected(items=[*after])
+    after = [cell for cell in cells if cell.cell_num > last.get(cell.path, -1)]
+    config.hook.pytest_deselected(items=after)
     order = {name: place for place, name in enumerate(LONGEST)}
-    kept = [item for item in items if item not in after]
+    left_out = set(after)
+    kept = [item for item in items if item not in left_out]
     items[:] = sorted(kept, key=lambda item: order.get(item.nodeid.split("::")[0], len(order)))
     for item in items:
         if isinstance(item, IPyNbCell) and item.cell.outputs:

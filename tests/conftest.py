@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not CHROMIUM and "CI" not in os.environ:
         terminalreporter.section("rendered pages NOT TESTED", yellow=True, bold=True)
-        terminalreporter.line(f"So no page of the book was opened. {MISSING}")
+        terminalreporter.line(f"No page of the book was opened. {MISSING}")
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def bounded(table: pd.DataFrame) -> Finding:
     by_decay = filled.groupby(runs["weight_decay"]).median()
     measured = "largest weight over bound: " + ", ".join(f"{v:.2f} at {d:g}" for d, v in by_decay.items())
     if (filled > LEEWAY).any():
-        reason = f"{(filled > LEEWAY).sum()} runs, still moving, are beyond the bound: the limit does not describe them"
+        reason = f"{(filled > LEEWAY).sum()} runs are beyond the bound, not at rest: the limit does not describe them"
         return Finding("not confirmed", measured, in_words(runs), reason)
     if (filled >= ACTIVE).mean() >= MOST and runs["seed"].nunique() >= SEEDS:
         return Finding("confirmed", measured, in_words(runs), "the bound holds and is felt")

@@ -89,8 +89,9 @@ def initialisation(pairs: pd.DataFrame) -> Finding:
         return Finding("not testable here", "no pairs", "none", "no run from random weights has a twin on record")
     lower, n = int((pairs["gain"] > 0).sum()), len(pairs)
     flat = pairs[pairs["converged_trained"] & pairs["converged_fresh"]]
-    share = float((flat["gain"] > 0).mean()) if len(flat) >= SIZES else np.nan
+    share = (flat["gain"] > 0).mean()
     verdict = "confirmed" if share == 1 else "partly" if share > 0.75 else "not confirmed"
+    verdict = verdict if len(flat) >= SIZES else "not testable here"
     factor = np.exp(pairs["gain"].median())
     measured = f"lower in {lower} of {n} pairs; from random weights {factor:.2f} times as high (median)"
     for modulus, rows in pairs.groupby("modulus"):
@@ -98,7 +99,6 @@ def initialisation(pairs: pd.DataFrame) -> Finding:
             measured += f"; equal at D = {break_even(rows):.0f} (p = {modulus})"
         except ValueError:
             continue
-    verdict = verdict if len(flat) >= SIZES else "not testable here"
     return Finding(verdict, measured, scale(pairs), f"in {len(flat)} of {n} pairs both had converged")
 
 
