@@ -46,7 +46,7 @@ pictures: book  ## the README's pictures, taken of the built pages (needs Chromi
 address: $(INSTALLED)  ## make address URL=https://github.com/OWNER/NAME: move the book to another public address
 	$(BIN)/python book/address.py $(URL)
 
-pins:  ## write constraints.txt anew from a clean environment
+pins:  ## write constraints.txt anew from a clean environment; PYTHON is to be the oldest one the README promises
 	rm -rf _build/pins && $(PYTHON) -m venv _build/pins
 	_build/pins/bin/pip install --quiet '.[book,test,cluster]' torch==$$(sed -n 's/^torch==//p' constraints.txt)
 	sed -n '/^#/p' constraints.txt > _build/pins/head
