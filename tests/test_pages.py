@@ -38,8 +38,13 @@ def open_page(page: Page, address: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES + BESIDE)
 def test_page_is_whole(page: Page, built_book: str, name: str) -> None:
-    """Title, mathematics and images are there; the fixture sees to other sites and the console."""
+    """In the dark on a phone: title, mathematics and images are there, nothing is wider than the screen, and figures
+    keep their colours. The fixture sees to other sites and the console.
+    """
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme="dark")
     open_page(page, f"{built_book}/{name}.html")
+    assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
     article = page.locator("main article")
     assert name in BESIDE or article.locator("h1").count() == 1
 
@@ -52,25 +57,12 @@ def test_page_is_whole(page: Page, built_book: str, name: str) -> None:
         text = image.get_attribute("alt") or ""
         assert len(text) > 20 and "_build" not in text, f"alt text of {image.get_attribute('src')}: {text!r}"
         assert image.evaluate(NATURAL_WIDTH) > 0
+    for image in article.locator("div.cell_output img").all():  # no white box, no other filter than lightness reversed
+        style = image.evaluate("image => [getComputedStyle(image).backgroundColor, getComputedStyle(image).filter]")
+        assert style == ["rgba(0, 0, 0, 0)", "invert(0.92) hue-rotate(180deg) brightness(1.3)"]
 
-
-@pytest.mark.parametrize("name", PAGES + BESIDE)
-def test_nothing_overflows_a_phone(page: Page, built_book: str, name: str) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
-    open_page(page, f"{built_book}/{name}.html")
     assert page.evaluate(WIDER_THAN_THE_SCREEN) == []
     assert page.evaluate("() => document.scrollingElement.scrollWidth") <= 390
-
-
-def test_figures_keep_their_colours_in_the_dark(page: Page, built_book: str) -> None:
-    """No white box behind a figure, and no filter but the one that turns its lightness over."""
-    page.emulate_media(color_scheme="dark")
-    for name in PAGES:
-        open_page(page, f"{built_book}/{name}.html")
-        assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
-        for image in page.locator("main article div.cell_output img").all():
-            style = image.evaluate("image => [getComputedStyle(image).backgroundColor, getComputedStyle(image).filter]")
-            assert style == ["rgba(0, 0, 0, 0)", "invert(0.92) hue-rotate(180deg) brightness(1.3)"], name
 
 
 def test_no_line_begins_with_a_formulas_comma(page: Page, built_book: str) -> None:
