@@ -7,8 +7,11 @@ published pages, the social cards' and the 404 page's links, so that `make addre
 import re
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.domains import IndexEntry
+from sphinx_proof.domain import ProofDomain, ProofIndex
 
 NOT_FOUND = """\
 <h1>This page is not here</h1>
@@ -33,6 +36,36 @@ def pages_address(repository: str) -> str:
     """Where GitHub publishes the pages of a repository: https://OWNER.github.io/NAME/."""
     owner, name = repository.removeprefix("https://github.com/").split("/")
     return f"https://{owner}.github.io/{name}/"
+
+
+class Theorems(ProofIndex):
+    """Every definition, lemma and theorem by chapter, with number and title, where sphinx-proof has a label."""
+
+    localname = "Definitions and theorems"
+    shortname = "theorems"
+
+    def generate(self, docnames: object = None) -> tuple[list[tuple[str, list[IndexEntry]]], bool]:
+        env = self.domain.env
+        content = []
+        for page in env.collect_relations():
+            stated = []
+            for label, found in env.proof_list.items():
+                if found["docname"] == page:
+                    number = ".".join(map(str, env.toc_fignumbers[page][found["countertype"]][label]))
+                    kind = found["realtype"].title()
+                    title = self.title(page, label)
+                    stated.append(IndexEntry(f"{kind} {number}. {title}", 0, page, label, "", "", ""))
+            if stated:
+                content.append((env.titles[page].astext(), stated))
+        return content, False
+
+    def title(self, page: str, label: str) -> str:
+        """What stands in brackets behind the number."""
+        for node in self.domain.env.get_doctree(page).findall(nodes.Element):
+            if label in node.get("ids", []) and node.get("realtype"):
+                title = node.next_node(nodes.title)
+                return title.astext().strip()[1:-1] if title else ""
+        return ""
 
 
 def derive(app: Sphinx, config: Config) -> None:
@@ -66,9 +99,13 @@ def mend(page: str, name: str) -> str:
     # What a control is called must begin with what stands on it.
     page = page.replace('<summary aria-label="Toggle hidden content">', "<summary>")
     page = page.replace('role="doc-biblioentry"', 'role="listitem"')  # deprecated
+    if name == "prf-prf":  # its entries are sentences, not code, and what a link leads to has no spaces in its name
+        page = re.sub(r'<code class="xref">(.*?)</code>', r"\1", page)
+        page = re.sub(r'(?<="|#)cap-[^"]*', lambda place: place[0].replace(" ", "-"), page)
     return re.sub(r'(<button class="btn search-button-field [^>]*?) aria-label="Search"', r"\1", page)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    ProofDomain.indices = {Theorems}
     app.connect("config-inited", derive, priority=100)  # before the extensions that read these values
     return {"parallel_read_safe": True, "parallel_write_safe": True}

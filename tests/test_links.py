@@ -145,3 +145,17 @@ def test_a_page_that_is_not_there_says_so_at_any_depth(html_folder: Path) -> Non
     assert [link for link in inside if not link.startswith(PREFIX)] == []
     assert {f"{PREFIX}{name}.html" for name in PAGES} <= set(map(lambda link: urldefrag(link)[0], links))
     assert "not here" in (html_folder / "404.html").read_text()
+
+
+def test_the_list_of_theorems_has_each_with_its_number_and_title(html_folder: Path) -> None:
+    entry = r'<a href="([\w-]+)\.html#([\w-]+)">\s*(\w+ [\d.]+)\. ([^<]+?)\s*</a>'
+    listed = re.findall(entry, (html_folder / "prf-prf.html").read_text())
+    heading = r'id="([\w-]+)">\s*<p class="admonition-title"><span class="caption-number">(\w+ [\d.]+) </span>'
+    heading += r" \((.*?)\)</p>"
+    stated = [
+        (name, label, number, re.sub(r"<[^>]*>|\\[()]", "", title))
+        for name in PAGES
+        for label, number, title in re.findall(heading, (html_folder / f"{name}.html").read_text())
+        if not number.startswith("Exercise")
+    ]
+    assert sorted(listed) == sorted(stated) and len(stated) > 20
