@@ -89,6 +89,26 @@ def provenance(name: str) -> dict:
     return json.loads(_file(name, "json").read_text())
 
 
+def overview() -> pd.DataFrame:
+    """All that is on record, a row an experiment.
+
+    Columns: figures (of the paper); runs, those among them that have converged, and what is still to run, each with the
+    runs they start from; core hours.
+    """
+    rows = {}
+    for name in filter(recorded, EXPERIMENTS):
+        made = provenance(name)
+        states = made["runs_by_state"]
+        rows[name] = {
+            "figures": made["figure"].removeprefix("Figures ").removeprefix("Figure "),
+            "runs": sum(count for state, count in states.items() if state != "missing"),
+            "converged": states.get("converged", 0),
+            "still to run": states.get("missing", 0),
+            "core hours": made["worker_hours"],
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("experiment")
+
+
 def configs(name: str) -> dict[str, TrainConfig]:
     """The configuration of each run of experiment `name`, recorded or missing, and of those they start from, by key."""
     return {run["key"]: TrainConfig.from_json(json.dumps(run["config"])) for run in provenance(name)["runs"]}

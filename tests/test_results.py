@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from grokbook import record, results, runs
@@ -62,6 +63,16 @@ def test_provenance_says_what_is_missing_and_gives_back_every_configuration(reco
     assert all(states[key] == ("converged" if flag else "unconverged") for key, flag in converged.items())
     with pytest.raises(ValueError, match="key is 'zz'; 0 runs"):
         results.config("tiny", "zz")
+
+
+def test_the_overview_counts_what_is_there_and_what_is_not(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EXPERIMENTS, "tiny", TINY)
+    found = results.overview()
+    assert found.index.tolist() == ["tiny"]  # the others are not on record in this folder
+    assert found.loc["tiny", ["runs", "still to run"]].tolist() == [3 + 2, 1]  # and two starts
+    ended = results.last_rows(pd.concat([results.load("tiny"), results.load_starts("tiny")], ignore_index=True))
+    assert found.loc["tiny", "converged"] == ended["converged"].sum()
+    assert found.loc["tiny", "core hours"] == results.provenance("tiny")["worker_hours"]
 
 
 def test_a_recorded_run_gives_its_numbers_again(recorded: Path) -> None:
