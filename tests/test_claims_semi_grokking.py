@@ -39,6 +39,14 @@ def test_p4_wants_two_converged_runs_of_different_seeds() -> None:
     assert claims.p4(sweep((MEMORY, 20), (SEMI, 1)), "invented").verdict == "partly"
 
 
+def test_seeds_are_counted_where_something_was_found() -> None:
+    few = sweep((MEMORY, 20), (SEMI, 1), (GROKS, 1))
+    few["train_size"] = few["seed"].where(few["seed"] >= 20, 0) // 20 * 100 + 200  # the first twenty at another size
+    assert "of 1 of 2 seeds run at such sizes" in claims.p4(few, "invented").measured
+    assert "of 1 of 2 seeds run at such sizes" in claims.figure_5(few, "invented").measured
+    assert "of 0 of 20 seeds;" in claims.p4(sweep((MEMORY, 20)), "invented").measured
+
+
 def test_p4_without_any_needs_enough_runs_to_deny() -> None:
     assert claims.p4(sweep((MEMORY, 10), (GROKS, 10)), "invented").verdict == "not confirmed"
     assert claims.p4(sweep((MEMORY, 5), (GROKS, 5)), "invented").verdict == "not testable here"

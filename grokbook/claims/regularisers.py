@@ -32,7 +32,8 @@ def others(table: pd.DataFrame) -> Finding:
     if enough.all() and len(share) == len(OWN) - 1 and runs["seed"].nunique() >= SEEDS:
         return Finding("confirmed", measured, scale, "whatever norm is held down, the network groks")
     if enough.any():
-        return Finding("partly", measured, scale, f"{enough.sum()} of the {len(share)} other kinds on record grok")
+        reason = f"{enough.sum()} of the {len(share)} other kinds that hold a norm down grok"
+        return Finding("partly", measured, scale, reason)
     return Finding("not confirmed", measured, scale, "no other kind groks")
 
 
@@ -107,6 +108,8 @@ def forgetting(table: pd.DataFrame) -> Finding:
         if name in OWN and name != DECAY:
             passes.append(bool(ends.iloc[0] < LOW and ends.iloc[-1] > HALF))
         size = f", D* {np.exp(np.log(front['size']).mean()):.0f}" if len(front) else ""
+        seeds = shot["seed"].nunique()
+        size += f" in {len(front)} of {seeds} seeds" if 0 < len(front) < seeds else ""
         words.append(f"{name} {ends.iloc[0]:.2f} to {ends.iloc[-1]:.2f}{size}")
     explicit = [holds for name, holds in found.items() if name in OWN]
     if len(explicit) < 2:

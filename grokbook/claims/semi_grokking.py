@@ -56,11 +56,17 @@ def semi_grokked(ends: pd.DataFrame) -> pd.DataFrame:
     return ends[(ends["outcome"] == "semi-grokked") & late]
 
 
+def by_seeds(found: pd.DataFrame, ends: pd.DataFrame) -> tuple[int, int]:
+    """How many seeds `found` has, and how many were run at the sizes at which something was found (or at any)."""
+    there = ends[ends["train_size"].isin(found["train_size"])] if len(found) else ends
+    return found["seed"].nunique(), there["seed"].nunique()
+
+
 def p4(table: pd.DataFrame, scale: str) -> Finding:
     """P4: confirmed with two semi-grokked runs of different seeds; partly with one, or with only transient plateaus."""
     ends = outcomes(table)
     found, transient = semi_grokked(ends), int((ends["transient"] > 0).sum())
-    seeds = f"{found['seed'].nunique()} of {ends['seed'].nunique()} seeds"
+    seeds = "{} of {} seeds".format(*by_seeds(found, ends)) + " run at such sizes" * (len(found) > 0)
     measured = f"{counted(len(found), len(ends))} end converged at middling accuracy, of {seeds}"
     measured += f"; {transient} rest there and go on"
     if found["seed"].nunique() > 1:
@@ -79,8 +85,8 @@ def figure_5(table: pd.DataFrame, scale: str) -> Finding:
     ends = outcomes(table)
     found = semi_grokked(ends)
     n, at_end, passing = len(ends), len(found), int((ends["transient"] > 0).sum())
-    measured = f"at the end {counted(at_end, n)}, of {found['seed'].nunique()} of {ends['seed'].nunique()} seeds"
-    measured += f"; transient {counted(passing, n)}"
+    seeds = "{} of {} seeds run at such sizes".format(*by_seeds(found, ends))
+    measured = f"at the end {counted(at_end, n)}, of {seeds}; transient {counted(passing, n)}"
     if n < ENOUGH:
         return Finding("not testable here", measured, scale, f"fewer than {ENOUGH} runs")
     first, second = at_end > 0 and share(at_end, n)[1] >= PAPER_SHARE, passing >= MANY * n
@@ -123,7 +129,8 @@ def figure_6(table: pd.DataFrame, scale: str) -> Finding:
     if falls.any():
         return Finding("partly", measured, scale, "the norm falls as accuracy rises, but no such run groks fully")
     verdict = "not confirmed" if runs >= ENOUGH else "not testable here"
-    return Finding(verdict, measured, scale, "no plateau is left with a faster fall of the norm")
+    why = "the norm then falls no faster" if len(left) else "no plateau is left, so there is no fall to compare"
+    return Finding(verdict, measured, scale, why)
 
 
 def on_record(judge: Callable[[pd.DataFrame, str], Finding]) -> Callable[[], Finding]:
