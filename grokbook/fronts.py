@@ -95,9 +95,17 @@ def shared_decay_time(table: pd.DataFrame) -> float:
 
 
 def balanced(found: pd.DataFrame) -> pd.DataFrame:
-    """The fronts of those seeds that have one at every weight decay."""
-    decays = found["weight_decay"].nunique()
-    return found.groupby("seed").filter(lambda rows: len(rows) == decays)
+    """The largest part of a table of fronts in which every seed has one at every weight decay.
+
+    A weight decay that only some seeds have costs either itself or the other seeds, whichever leaves more fronts.
+    """
+    seeds_at = found.groupby("weight_decay")["seed"].transform("nunique")
+    full = [found.iloc[:0]]
+    for least in seeds_at.unique():
+        rows = found[seeds_at >= least]
+        decays = rows["weight_decay"].nunique()
+        full.append(rows.groupby("seed").filter(lambda of_seed, decays=decays: len(of_seed) == decays))
+    return max(full, key=len)
 
 
 def factor(found: pd.DataFrame) -> float:

@@ -84,10 +84,15 @@ def test_runs_that_end_early_and_sweeps_without_a_front_are_left_out() -> None:
     assert fronts.fronts(fronts.snapshot(few)).empty
 
 
-def test_only_seeds_with_every_weight_decay_are_compared() -> None:
+def test_weight_decays_are_compared_on_the_same_seeds() -> None:
     found = fronts.fronts(fronts.snapshot(sweep()))
-    partial = found.drop(index=found.index[(found["seed"] == 1) & (found["weight_decay"] == 2)])
-    assert set(fronts.balanced(partial)["seed"]) == {0, 2}
+    lost = (found["seed"] == 1) & (found["weight_decay"] == 2)
+    seeds_dropped = fronts.balanced(found[~lost])  # two seeds and three weight decays, or three seeds and two
+    assert len(seeds_dropped) == 6 and seeds_dropped.groupby("seed")["weight_decay"].nunique().nunique() == 1
+    rare = found[(found["weight_decay"] < 2) | (found["seed"] == 1)]
+    kept = fronts.balanced(rare)
+    assert set(kept["seed"]) == {0, 1, 2} and set(kept["weight_decay"]) == {0.5, 1.0}
+    assert fronts.balanced(found).equals(found) and fronts.balanced(found.iloc[:0]).empty
 
 
 def test_weight_decays_are_exchangeable_within_seeds_unless_they_order_the_fronts() -> None:

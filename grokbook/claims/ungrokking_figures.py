@@ -4,6 +4,8 @@ The figures plot test accuracy, and so do their judges, except where middling or
 a memoriser that ignores order would score on mirrored pairs, and only mirror-free ones count.
 """
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 
@@ -38,9 +40,14 @@ def figure_1b(table: pd.DataFrame) -> Finding:
 
 
 def apart(shot: pd.DataFrame) -> float:
-    """The largest distance between two weight decays' mean accuracies, over the sizes that all of them have."""
-    lines = shot.groupby(["train_size", "weight_decay"])["accuracy"].mean().unstack().dropna()
-    return float((lines.max(axis=1) - lines.min(axis=1)).max())
+    """The largest distance between two weight decays' accuracies, at a size that both have; means over the seeds that
+    both have there."""
+    table = shot.pivot_table("accuracy", ["train_size", "seed"], "weight_decay")
+    gaps = [
+        (table[one] - table[other]).dropna().groupby("train_size").mean().abs().max()
+        for one, other in combinations(table.columns, 2)
+    ]
+    return float(np.nanmax(gaps))
 
 
 def figure_4(table: pd.DataFrame) -> Finding:
