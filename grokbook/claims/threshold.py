@@ -13,6 +13,7 @@ import pandas as pd
 from grokbook import fronts, results
 from grokbook.agreement import FAMILY, agreement, by_seed, centred, errors, exchanged_seeds, gap, seed_slope
 from grokbook.claims.verdict import Claim, Finding
+from grokbook.statistics import bootstrap
 from grokbook.threshold import CONDITION, Evidence, pick, points, recorded
 
 CLOCK = 10.0  # eta * lambda * t
@@ -81,12 +82,17 @@ def per_seed(seeds: pd.DataFrame) -> Finding:
     (added when three were known, for three can prove nothing either way).
     """
     table = centred(seeds)
-    scale = f"{len(table)} networks in {len(table.groupby(FAMILY))} families, {len(seeds)} fronts"
+    used = len(seeds.merge(table[[*FAMILY, "seed"]], on=[*FAMILY, "seed"]))
+    scale = f"{len(table)} networks in {len(table.groupby(FAMILY))} families, {used} fronts"
     if len(table) < NETWORKS:
         return Finding("not testable here", f"{len(table)} networks", scale, f"it takes {NETWORKS}")
     found, p = seed_slope(table), exchanged_seeds(table)
     correlation = float(np.corrcoef(table["predicted"], table["size"])[0, 1])
-    measured = f"slope {found:+.2f} (1 expected), correlation {correlation:+.2f}, exchanged seeds do as much in {p:.1%}"
+    low, high = bootstrap(table.reset_index(names="network"), seed_slope, by="network", draws=200)
+    measured = (
+        f"slope {found:+.2f} [{low:+.2f}, {high:+.2f}] over networks (1 expected), correlation {correlation:+.2f}, "
+        f"exchanged seeds do as much in {p:.1%}"
+    )
     if found > 0 and p < SURE:
         return Finding("confirmed", measured, scale, "networks with a larger generalising norm forget larger sets")
     verdict = "not confirmed" if found <= 0 else "partly"
