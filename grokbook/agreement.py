@@ -115,8 +115,8 @@ def both_sides(forgetting: pd.DataFrame, scratch: pd.DataFrame, times: Iterable[
     return pd.DataFrame(rows, columns=["decay_time", "side", "size", "low", "high"])
 
 
-def gap(forgetting: pd.DataFrame, scratch: pd.DataFrame) -> tuple[float, float, float]:
-    """`pooled` from scratch over that from grokked starts, each at the end of its runs, and the interval over seeds.
+def gap(forgetting: pd.DataFrame, scratch: pd.DataFrame, time: fronts.Time = fronts.end) -> tuple[float, float, float]:
+    """`pooled` from scratch over that from grokked starts, each at its `time`, and the interval over seeds.
 
     Of the seeds that both sides have, for a seed is drawn for both together. Raises ValueError with fewer than two of
     them, or where one of the sizes is not defined.
@@ -124,7 +124,7 @@ def gap(forgetting: pd.DataFrame, scratch: pd.DataFrame) -> tuple[float, float, 
     shared = set(forgetting["seed"]) & set(scratch["seed"])
     if len(shared) < 2:
         raise ValueError(f"scratch and forgetting share the seeds {sorted(shared)}; an interval needs two")
-    parts = [fronts.snapshot(t).assign(side=s) for s, t in (("kept", forgetting), ("fresh", scratch))]
+    parts = [fronts.snapshot(t, time).assign(side=s) for s, t in (("kept", forgetting), ("fresh", scratch))]
     both = pd.concat(parts, ignore_index=True)
     both = both[both["seed"].isin(shared)]
 

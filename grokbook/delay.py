@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import minimize
-from scipy.stats import norm
+from scipy.special import log_ndtr
 
 
 class Delay(NamedTuple):
@@ -48,11 +48,16 @@ def fit_delay(
     design = np.vander((size - centre) / unit, degree + 1, increasing=True)
     log_t = np.log(steps)
 
-    def minus_log_likelihood(theta: np.ndarray) -> float:
-        z = np.exp(theta[-1]) * log_t - design @ theta[:-1]
-        return -float((norm.logpdf(z[seen]) + theta[-1] - log_t[seen]).sum() + norm.logsf(z[~seen]).sum())
+    def minus_log_likelihood(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """With its gradient; -d/dz is z where a run was seen, and the hazard of the normal distribution elsewhere."""
+        scaled = np.exp(theta[-1]) * log_t
+        z = scaled - design @ theta[:-1]
+        log_density, log_survival = -(z**2) / 2 - np.log(2 * np.pi) / 2, log_ndtr(-z)
+        terms = np.where(seen, log_density + theta[-1] - log_t, log_survival)
+        slope = np.where(seen, z, np.exp(log_density - log_survival))
+        return -float(terms.sum()), np.r_[-slope @ design, slope @ scaled - seen.sum()]
 
     start = np.r_[np.linalg.lstsq(design[seen], log_t[seen], rcond=None)[0], 0.0]
-    end = minimize(minus_log_likelihood, start, method="BFGS", options={"gtol": 1e-7, "maxiter": 2000})
+    end = minimize(minus_log_likelihood, start, method="BFGS", jac=True, options={"gtol": 1e-7, "maxiter": 2000})
     spread = float(np.exp(-end.x[-1]))
     return Delay(end.x[:-1] * spread, spread, -float(end.fun), centre, unit)

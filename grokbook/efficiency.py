@@ -66,11 +66,13 @@ def held_out_logit(ends: pd.DataFrame, modulus: int) -> pd.Series:
 
 
 class Circuits(NamedTuple):
-    """The networks of one modulus that hold one circuit alone, a row each, and in words what was measured."""
+    """Networks that hold one circuit alone, a row each; in words what was measured; the same at half of the steps."""
 
     mem: pd.DataFrame
     gen: pd.DataFrame
     scale: str
+    mem_half: pd.DataFrame
+    gen_half: pd.DataFrame
 
 
 def circuits(mem: pd.DataFrame | None, gen: pd.DataFrame | None, modulus: int) -> Circuits:
@@ -78,20 +80,23 @@ def circuits(mem: pd.DataFrame | None, gen: pd.DataFrame | None, modulus: int) -
 
     A kind that is None has a table without rows.
     """
-    parts, words = [], []
+    parts, halves, words = [], [], []
     for kind, table in (("C_mem", mem), ("C_gen", gen)):
         if table is None:
             parts.append(pd.DataFrame(columns=["seed", "train_size", "parameter_norm", "correct_logit", "confidence"]))
+            halves.append(parts[-1])
             continue
         ends = settled(table)
         alone = memorising(ends) if kind == "C_mem" else generalising(ends, modulus)
         kept = ends[alone].reset_index(drop=True)
+        half = settled(table[table["step"] <= table.groupby("run", observed=True)["step"].transform("max") / 2])
         parts.append(kept)
+        halves.append(half[half["run"].isin(kept["run"])].reset_index(drop=True))
         seeds, sizes = kept["seed"].nunique(), ends["train_size"]
         count = f"{len(kept)} of {len(ends)} runs, {int(kept['converged'].sum())} converged"
         count += f", {seeds} seed{'s' * (seeds != 1)}"
         words.append(f"{kind} {count}, D = {sizes.min()} to {sizes.max()}")
-    return Circuits(parts[0], parts[1], f"p = {modulus}: {'; '.join(words)}")
+    return Circuits(parts[0], parts[1], f"p = {modulus}: {'; '.join(words)}", halves[0], halves[1])
 
 
 def recorded() -> dict[int, Circuits]:

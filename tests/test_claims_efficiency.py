@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from grokbook.claims import CLAIMS, efficiency
-from grokbook.claims.efficiency import Slope, at_all, difference, figure_3a, figure_3b, figure_3c, figure_3d, flat, p1
+from grokbook.claims.efficiency import at_all, p1
+from grokbook.claims.figure_3 import Slope, difference, figure_3a, figure_3b, figure_3c, figure_3d, flat, ranges
 from grokbook.efficiency import Circuits, circuits, gamma
 
 MEM, GEN = (150, 300, 600, 1200, 2400), (1500, 1900, 2300, 2700)
@@ -67,6 +68,36 @@ def test_p1_asks_for_both_currencies() -> None:
     assert p1(c._replace(mem=mem)).verdict == "partly"
 
 
+def priced(rows: pd.DataFrame, power: float, beyond: float = 1) -> pd.DataFrame:
+    """The rows with norms that rise with the train size by this power more, above the size `beyond`."""
+    times = np.maximum(rows["train_size"], beyond) ** power
+    return rows.assign(parameter_norm=rows["parameter_norm"] * times)
+
+
+def test_p1_compares_with_the_memorising_slope_near_the_sizes_of_the_other() -> None:
+    c = made(gen=0.1)
+    assert p1(c).verdict == "confirmed"
+    assert p1(c._replace(mem=priced(c.mem, -0.15, 1000), mem_half=priced(c.mem_half, -0.15, 1000))).verdict == "partly"
+    steep = made(mem=0.6, gen=0.1)  # and that slope may be negative
+    falls = steep._replace(mem=priced(steep.mem, -1.5, 1000), mem_half=priced(steep.mem_half, -1.5, 1000))
+    assert p1(falls).verdict != "confirmed"
+
+
+@pytest.mark.parametrize("judge", [p1, figure_3a, figure_3b])
+def test_a_slope_that_still_moves_confirms_nothing(judge) -> None:
+    c = made()
+    assert judge(c._replace(mem_half=priced(c.mem_half, 0.1))).verdict == "partly"
+    assert p1(c._replace(gen_half=priced(c.gen_half, 0.1))).verdict == "partly"
+
+
+def test_figure_3a_asks_every_size() -> None:
+    c = made()
+    odd = c.mem["train_size"] == 150
+    mem = c.mem.assign(parameter_norm=c.mem["parameter_norm"] * np.where(odd, (c.mem["correct_logit"] / 45) ** -0.5, 1))
+    found = figure_3a(c._replace(mem=mem))
+    assert found.verdict == "partly" and "positive at 4 of 5 sizes" in found.measured
+
+
 def test_a_wide_interval_around_zero_is_not_flat() -> None:
     assert flat(Slope(0.0, -0.1, 0.1), 0.3)
     assert not flat(Slope(0.0, -0.2, 0.1), 0.3)
@@ -102,6 +133,22 @@ def test_one_curve_that_falls_makes_figure_3b_partly() -> None:
     assert figure_3b(c._replace(mem=runs)).verdict == "partly"
 
 
+def test_ranges_compares_spans_and_looks_for_a_memoriser_that_is_cheaper() -> None:
+    c = made(mem=0.6, gen=0.0)  # norms of C_mem rise from below C_gen's
+    c = c._replace(mem=c.mem.assign(parameter_norm=c.mem["parameter_norm"] * c.mem["weight_decay"] ** -0.5))
+    gen = c.gen.assign(parameter_norm=c.gen["parameter_norm"] * 30)
+    assert ranges(c._replace(gen=gen)).verdict == "confirmed"
+    narrow_there = c.mem[(c.mem["train_size"] < 1000) | (c.mem["weight_decay"] == 1)]
+    narrow_there = narrow_there[(narrow_there["train_size"] < 1000) | (narrow_there["train_size"] == 1200)]
+    assert "also at like sizes: no" in ranges(c._replace(mem=narrow_there, gen=gen)).reason
+    assert ranges(c._replace(gen=gen.assign(parameter_norm=1.0))).verdict == "partly"  # nothing is cheaper
+    assert ranges(c._replace(gen=priced(gen, 3))).verdict == "partly"  # as wide
+    narrow = c.mem[c.mem["train_size"] == 2400]
+    assert (
+        ranges(c._replace(mem=narrow, gen=priced(c.gen, 3, 1900).assign(correct_logit=1e9))).verdict == "not confirmed"
+    )
+
+
 def test_moduli_must_agree() -> None:
     good, bad = made(), made(mem=0.0)
     assert at_all(p1, {53: good, 113: good}).verdict == "confirmed"
@@ -116,7 +163,7 @@ def test_two_seeds_confirm_nothing_and_one_measures_nothing() -> None:
     assert at_all(p1, {53: two, 113: made()}).verdict == "confirmed"
     alone = at_all(p1, {53: made(), 113: one})
     assert alone.verdict == "confirmed" and alone.scale.count("p = ") == 1
-    assert at_all(p1, {53: one}).verdict == "not testable here"
+    assert at_all(p1, {53: one}).verdict == at_all(ranges, {53: one}).verdict == "not testable here"
     assert at_all(p1, {}).verdict == "not testable here"
 
 

@@ -61,6 +61,11 @@ def test_figure_8_confirmed_and_each_way_to_lose_it() -> None:
     assert figure_8(pd.concat(four()[:2])).verdict == "not testable here"
 
 
+def test_a_task_without_a_front_can_forget_all_the_same() -> None:
+    found = figure_8(pd.concat([*four()[:2], sweep("c", 5000), sweep("d", 6000)]))
+    assert found.measured.startswith("4 of 4 tasks forget, 4 to nearly nothing, 2 with a front")
+
+
 def test_most_is_more_than_half() -> None:
     same, moved = four(), four(shift=1.5)
     assert figure_8(pd.concat([*same[:3], moved[3]])).verdict == "confirmed"

@@ -56,6 +56,18 @@ def test_appendix_a3_is_refuted() -> None:
     assert phenomenon.appendix_a3(history(final=0.5), 2).verdict == "not testable here"
 
 
+def test_the_test_loss_must_fall_by_3500() -> None:
+    late = history().assign(test_loss=lambda t: np.where(t["step"] < 5000, t["step"], 1.0))
+    assert "test loss falls by 3500 in 0" in phenomenon.figure_9(late).reason
+
+
+def test_a_run_that_has_not_passed_its_peak_says_nothing() -> None:
+    rising = history(run="b").assign(trig_logit=lambda t: t["step"])
+    assert phenomenon.appendix_a3(rising, 2).verdict == "not testable here"
+    found = phenomenon.appendix_a3(pd.concat([history(), rising], ignore_index=True), 2)
+    assert found.verdict == "confirmed" and found.measured.startswith("1 of 1")
+
+
 def test_figure_11_needs_frequencies_enough() -> None:
     assert phenomenon.figure_11(p=23, n=3).verdict == "confirmed"
     assert phenomenon.figure_11(p=25, n=1).verdict == "not confirmed"  # frequency 5 sees a + b modulo 5 only

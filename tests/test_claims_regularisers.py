@@ -8,8 +8,8 @@ import pytest
 from test_alternatives import BASE, STEPS, table
 
 from grokbook.claims import CLAIMS, VERDICTS
-from grokbook.claims.regularisers import forgetting, others, weaker_is_slower, without
-from grokbook.claims.regularisers_later import bounded, rounding
+from grokbook.claims.regularisers import forgetting, others, without
+from grokbook.claims.regularisers_others import bounded, rounding, weaker_is_slower
 
 OTHERS = (
     {"regulariser": "l1"},
@@ -43,6 +43,9 @@ def test_without_weight_decay() -> None:
     assert without(table(decayed + seeds(bare, {"grok": 3000}))).verdict == "confirmed"
     assert without(table(decayed + seeds(bare, {"grok": 400}))).verdict == "partly"
     assert without(table(decayed + seeds(bare))).verdict == "not confirmed"
+    weak = seeds(replace(BASE, weight_decay=0.1))
+    assert without(table(decayed + weak + seeds(bare))).verdict == "not testable here"
+    assert "no run with weight decay" in without(table(seeds(bare))).reason
     assert without(table(decayed)).verdict == "not testable here"
 
 
@@ -59,6 +62,12 @@ def test_weaker_is_slower() -> None:
     assert weaker_is_slower(at({0.1: 3500, 0.3: 1000, 1.0: 400, 3.0: 600})).verdict == "partly"
     assert weaker_is_slower(at({0.1: 400, 1.0: 1000, 3.0: 2000})).verdict == "not confirmed"
     assert weaker_is_slower(at({0.1: np.inf, 1.0: np.inf})).verdict == "not testable here"
+
+
+def test_one_seed_alone_carries_no_interval() -> None:
+    strong, (one, *others) = seeds(BASE, {"grok": 500}), seeds(replace(BASE, weight_decay=0.1))
+    found = weaker_is_slower(table([*strong, (one[0], {"grok": 3000}), *others]))
+    assert found.verdict == "partly" and "no interval" in found.measured and "1 of 3 at 0.1" in found.reason
 
 
 def forgetful(change: dict, threshold: float, top: float = 1.0):
@@ -94,6 +103,7 @@ def test_rounding() -> None:
     assert rounding(table(seeds(usual) + seeds(stable, {"grok": 3000}))).verdict == "not confirmed"
     assert rounding(table(seeds(usual, halted) + seeds(stable, halted))).verdict == "not confirmed"
     assert rounding(table(seeds(usual))).verdict == "not testable here"
+    assert rounding(table(seeds(usual) + seeds(stable))).verdict == "not testable here"
 
 
 @pytest.mark.parametrize(("filled", "verdict"), [(1.0, "confirmed"), (0.4, "partly"), (1.3, "not confirmed")])
@@ -101,7 +111,8 @@ def test_bounded(filled: float, verdict: str) -> None:
     runs = []
     for decay in (1.0, 4.0):
         runs += seeds(replace(BASE, weight_decay=decay), {"largest_weight": filled / decay})
-    assert bounded(table(runs)).verdict == verdict
+    assert bounded(table(runs).assign(converged=True)).verdict == verdict
+    assert bounded(table(runs).assign(converged=False)).verdict == "not testable here"
 
 
 def test_every_claim_of_the_chapter_is_judged_on_what_is_recorded() -> None:

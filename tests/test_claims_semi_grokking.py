@@ -34,7 +34,8 @@ def test_p4_wants_two_converged_runs_of_different_seeds() -> None:
     two = sweep((MEMORY, 20), (SEMI, 2), (GROKS, 8))
     finding = claims.p4(two, "invented")
     assert finding.verdict == "confirmed"
-    assert "2 of 30 runs (7%, 95% interval 1% to 22%)" in finding.measured
+    assert "2 of 30 runs end converged at middling accuracy, of 2 of 30 seeds" in finding.measured
+    assert "(95% interval 1% to 22%)" in finding.measured
     assert claims.p4(two.assign(seed=0), "invented").verdict == "partly"
     assert claims.p4(sweep((MEMORY, 20), (SEMI, 1)), "invented").verdict == "partly"
 
@@ -44,7 +45,7 @@ def test_seeds_are_counted_where_something_was_found() -> None:
     few["train_size"] = few["seed"].where(few["seed"] >= 20, 0) // 20 * 100 + 200  # the first twenty at another size
     assert "of 1 of 2 seeds run at such sizes" in claims.p4(few, "invented").measured
     assert "of 1 of 2 seeds run at such sizes" in claims.figure_5(few, "invented").measured
-    assert "of 0 of 20 seeds;" in claims.p4(sweep((MEMORY, 20)), "invented").measured
+    assert "of 0 of 20 seeds (95%" in claims.p4(sweep((MEMORY, 20)), "invented").measured
 
 
 def test_p4_without_any_needs_enough_runs_to_deny() -> None:
@@ -68,7 +69,10 @@ def test_figure_5_wants_both_kinds() -> None:
     assert claims.figure_5(sweep((MEMORY, 30), (SEMI, 2), (TRANSIENT, 3)), "invented").verdict == "confirmed"
     assert claims.figure_5(sweep((MEMORY, 30), (SEMI, 2)), "invented").verdict == "partly"
     assert claims.figure_5(sweep((MEMORY, 30), (TRANSIENT, 3)), "invented").verdict == "partly"
-    assert claims.figure_5(sweep((MEMORY, 30), (GROKS, 3)), "invented").verdict == "not confirmed"
+    assert claims.figure_5(sweep((MEMORY, 30), (GROKS, 3)), "invented").verdict == "not testable here"
+    assert claims.figure_5(sweep((MEMORY, 80)), "invented").verdict == "not confirmed"
+    one_seed = sweep((MEMORY, 30), (SEMI, 2)).assign(seed=0)
+    assert claims.figure_5(one_seed, "invented").verdict == "not testable here"
     assert claims.figure_5(sweep((SEMI, 2), (TRANSIENT, 3)), "invented").verdict == "not testable here"
 
 
@@ -102,6 +106,9 @@ def test_figure_6_wants_the_norm_to_fall_as_accuracy_rises() -> None:
     halfway = {step: 0.8 * accuracy for step, accuracy in TRANSIENT.items()}
     assert claims.figure_6(sweep((halfway, 1)), "invented").verdict == "partly"
     assert claims.figure_6(sweep((SEMI, 20)), "invented").verdict == "not confirmed"
+    assert claims.figure_6(sweep((SEMI, 20)).assign(converged=False), "invented").verdict == "not testable here"
+    sinks = {1: 0.0, 1000: 0.0, 2000: 0.6, 8000: 0.6, 12_000: 0.1, 40_000: 0.1}  # left, but downwards
+    assert claims.figure_6(sweep((sinks, 20)).assign(converged=False), "invented").verdict == "not confirmed"
     assert claims.figure_6(sweep((SEMI, 2)), "invented").verdict == "not testable here"
 
 

@@ -7,7 +7,8 @@ from test_agreement import fine, runs_at
 from test_threshold import networks
 
 from grokbook.claims import CLAIMS, VERDICTS
-from grokbook.claims.threshold import CLOSE, FAR, name, per_seed, place, twice
+from grokbook.claims.hysteresis import twice
+from grokbook.claims.threshold import CLOSE, FAR, name, per_seed, place
 from grokbook.fronts import end
 from grokbook.threshold import evidence, points
 
@@ -51,6 +52,14 @@ def test_each_condition_of_the_rule_counts(points: pd.DataFrame) -> None:
     assert found.reason.count(": no") >= 1
 
 
+def test_what_still_moves_is_not_confirmed() -> None:
+    assert place(table(0.9), table(0.88)).verdict == "confirmed"
+    assert "settled" not in place(table(0.9)).reason
+    assert place(table(0.9), table(0.9).assign(loss=np.nan)).verdict == "partly"  # no front at half of the time
+    found = place(table(0.9), table(0.8))
+    assert found.verdict == "partly" and "settled: no" in found.reason and "0.80 on average" in found.measured
+
+
 def test_far_off_or_unrelated_is_not_confirmed() -> None:
     assert place(table(0.6)).verdict == "not confirmed"
     assert place(table(1.7)).verdict == "not confirmed"
@@ -89,6 +98,13 @@ def test_both_sides() -> None:
     kept = runs_at(100, "key")
     assert twice(kept, runs_at(210, ""), "").verdict == "confirmed"
     assert twice(kept, runs_at(140, ""), "").verdict == "partly"
+    moving = runs_at(210, "")
+    early = moving["step"] < moving["step"].max() / 2 + 1
+    late = moving.assign(
+        mirror_free_accuracy=moving["mirror_free_accuracy"].where(~early, runs_at(300, "")["mirror_free_accuracy"])
+    )
+    found = twice(kept, late, "")
+    assert found.verdict == "partly" and "has not settled" in found.reason
     assert twice(kept, runs_at(100, ""), "").verdict == "not confirmed"
     assert twice(kept, runs_at(1e6, ""), "").verdict == "not testable here"
     assert twice(kept, runs_at(210, "", seeds=1), "").verdict == "not testable here"  # an interval needs two seeds

@@ -1,5 +1,6 @@
 """The conventions every chapter keeps (CONTRIBUTING.md), read from the notebooks as they are committed."""
 
+import ast
 import json
 import re
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from IPython.core.inputtransformer2 import TransformerManager
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book"))
@@ -148,3 +150,25 @@ def test_quotes_only_numbers_it_glues(path: Path) -> None:
     for name in re.findall(r"\{glue:text\}`([^`:]+)", text(path)):
         pattern = re.escape(name)
         assert re.search(rf"""["']{pattern}["']""", code) or "glue(f" in code, f"{name} is quoted and never glued"
+
+
+@each_chapter
+def test_glues_only_numbers_it_quotes(path: Path) -> None:
+    """A name put together when the cell runs stands for many: one of them at least is quoted."""
+    quoted = re.findall(r"\{glue:[a-z]+\}`([^`:]+)", text(path))
+    for cell in cells(path, "code"):
+        for call in ast.walk(ast.parse(TransformerManager().transform_cell(cell.source))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "glue":
+                pattern = names_of(call.args[0])
+                assert any(re.fullmatch(pattern, each) for each in quoted), f"{pattern} is glued and never quoted"
+
+
+def names_of(expression: ast.expr) -> str:
+    """A regular expression of the strings that it can be."""
+    if isinstance(expression, ast.Constant):
+        return re.escape(str(expression.value))
+    if isinstance(expression, ast.JoinedStr):
+        return "".join(map(names_of, expression.values))
+    if isinstance(expression, ast.BinOp):
+        return names_of(expression.left) + names_of(expression.right)
+    return ".*"

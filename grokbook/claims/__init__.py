@@ -16,6 +16,7 @@ from grokbook.claims import (
     threshold,
     trading,
     ungrokking,
+    waiting,
 )
 from grokbook.claims.verdict import VERDICTS, Claim, Finding
 
@@ -25,6 +26,7 @@ CLAIMS: dict[str, Claim] = {
     **phenomenon.CLAIMS,
     **theory.CLAIMS,
     **semi_grokking.CLAIMS,
+    **waiting.CLAIMS,
     **efficiency.CLAIMS,
     **ungrokking.CLAIMS,
     **other_tasks.CLAIMS,

@@ -73,7 +73,7 @@ def figure_10b(table: pd.DataFrame) -> Finding:
         if np.isnan(rise):
             return "not testable here", "no curve covers half of the scale"
         verdict = "confirmed" if rise <= STEP and fall <= FALL else "partly" if fall <= FALL else "not confirmed"
-        return verdict, f"from one size to the next it rises by at most {rise:.0%} of its range, falls by {fall:.0%}"
+        return verdict, f"in the median curve the steepest step is {rise:.0%} of the range, the deepest fall {fall:.0%}"
 
     return weakest(continued(table), judged)
 
@@ -82,8 +82,8 @@ def initialisation(pairs: pd.DataFrame) -> Finding:
     """Appendix A.4: in all runs a trained start ends at a lower train loss than random weights. pairs: `twins`.
 
     Of the pairs in which both have converged, for the claim is about convergence. confirmed: in all. partly: in more
-    than three quarters. Otherwise not confirmed. Not testable here with fewer than SIZES such pairs (added when one
-    was on record).
+    than three quarters. Otherwise not confirmed. Not testable here with fewer than SIZES such pairs (added when ten
+    pairs were on record and one of them had converged; counting all ten, it would be not confirmed).
     """
     if pairs.empty:
         return Finding("not testable here", "no pairs", "none", "no run from random weights has a twin on record")

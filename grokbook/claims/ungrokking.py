@@ -69,7 +69,8 @@ def p2(table: pd.DataFrame) -> Finding:
     width, bounds = found["width"].mean(), interval(found, lambda rows: rows["width"].mean())
     moved = float(np.exp(speed(table).mean()) - 1)
     size = np.exp(np.log(found["size"]).mean())
-    measured = f"10% to 90% within {shown(width, bounds)} decades of D' around {size:.0f}; front moving by {moved:+.1%}"
+    measured = f"mirror-free accuracy 10% to 90% within {shown(width, bounds)} decades of D' around {size:.0f}; "
+    measured += f"front moving by {moved:+.1%}"
     sharp = (bounds[1] if bounds else width) <= SHARP
     if sharp and abs(moved) < SETTLED:
         return Finding("confirmed", measured, in_words(table), "the transition is sharp and has settled")
@@ -90,7 +91,9 @@ def p3(table: pd.DataFrame) -> Finding:
     calm = moved.index[moved.abs() < SETTLED]
     settled = len(calm) > 1 and calm.max() >= RANGE * calm.min()
     chosen = table[table["weight_decay"].isin(calm)] if settled else table
-    found, scale = balanced(fronts(snapshot(chosen))), in_words(chosen)
+    found = balanced(fronts(snapshot(chosen)))
+    judged = chosen[chosen["weight_decay"].isin(found["weight_decay"])]
+    scale = in_words(judged if len(judged) else chosen)
     if found["weight_decay"].nunique() < 2:
         return Finding("not testable here", "fewer than two weight decays with a front", scale, "nothing to compare")
     alike = balanced(fronts(snapshot(table, decay_time(shared_decay_time(table)))))
@@ -103,6 +106,7 @@ def p3(table: pd.DataFrame) -> Finding:
         measured += f", permutation p = {p:.3g}"
     if alike["weight_decay"].nunique() > 1:
         measured += f"; at equal decay time a factor {factor(alike):.2f} over {span(alike)}"
+        measured += "" if (p_alike := exchangeable(alike)) is None else f", p = {p_alike:.3g}"
     low, high = bounds or (ratio, ratio)
     parts = {
         "the fronts have settled": settled,

@@ -11,8 +11,10 @@ import pandas as pd
 
 from grokbook.claims.verdict import Finding
 from grokbook.fronts import by_size, decay_time, fronts, in_words, shared_decay_time, snapshot
+from grokbook.statistics import climbs
 
 LOW, HIGH = 0.1, 0.9  # near-random below, very strong above
+MIDDLE = 0.7  # the paper's number in the caption of Figure 7
 SHARP = 0.5  # decades of D' from 10% to 90%
 OVERLAP = 0.1  # of accuracy, between two lines that overlap almost perfectly
 
@@ -84,9 +86,10 @@ def figure_7(table: pd.DataFrame) -> Finding:
         "some end middling, converged": flat > 0,
     }
     verdict = "confirmed" if all(parts.values()) else "partly" if sum(parts.values()) > 1 else "not confirmed"
-    measured = (
-        f"test accuracy {ends.iloc[0]:.2f} to {ends.iloc[-1]:.2f}; "
-        f"{len(middling)} runs end middling, {flat} of them converged"
-    )
+    measured = f"test accuracy {ends.iloc[0]:.2f} to {ends.iloc[-1]:.2f}"
+    if ends.iloc[0] < MIDDLE < ends.iloc[-1]:
+        size = np.exp(climbs(np.log(ends.index.to_numpy(float)), ends.to_numpy(), MIDDLE))
+        measured += f", {MIDDLE:g} at D' = {size:.0f}"
+    measured += f"; {len(middling)} runs end middling, {flat} of them converged"
     reason = "; ".join(f"{text}: {'yes' if holds else 'no'}" for text, holds in parts.items())
     return Finding(verdict, measured, in_words(table), reason)

@@ -1,0 +1,149 @@
+"""The four panels of Figure 3 (Section 5.1), judged by the thresholds of module `claims.efficiency`."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from grokbook.claims.verdict import Finding
+from grokbook.efficiency import Circuits, bucket_slope, bucketed, gamma, inverse_kappa, nearest_sizes, slope_within
+from grokbook.statistics import bootstrap, permutation_test, slope
+
+FLAT = 0.5  # of the memorising circuit's slope
+SETTLED = 0.05
+WIDE = 2.0  # "much wider"
+CHANCE = 0.05  # "no obvious structure": exchanged train sizes show as much at least this often
+
+
+class Slope(NamedTuple):
+    """An estimate and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+
+
+def with_interval(table: pd.DataFrame, statistic: Callable[[pd.DataFrame], float]) -> Slope:
+    """A statistic of a table of runs, and its bootstrap interval over seeds."""
+    return Slope(statistic(table), *bootstrap(table, statistic))
+
+
+def difference(c: Circuits, statistic: Callable[[pd.DataFrame], float]) -> Slope:
+    """C_mem's statistic less C_gen's, over the seeds that both have; a seed is drawn for both together."""
+    shared = set(c.mem["seed"]) & set(c.gen["seed"])
+    parts = [table[table["seed"].isin(shared)].assign(kind=kind) for kind, table in (("mem", c.mem), ("gen", c.gen))]
+    both = pd.concat(parts, ignore_index=True)
+
+    def gap(rows: pd.DataFrame) -> float:
+        return statistic(rows[rows["kind"] == "mem"]) - statistic(rows[rows["kind"] == "gen"])
+
+    return with_interval(both, gap)
+
+
+def flat(found: Slope, against: float) -> bool:
+    """Whether the whole interval lies within FLAT times `against` of zero."""
+    return max(abs(found.low), abs(found.high)) < FLAT * abs(against)
+
+
+def figure_3a(c: Circuits) -> Finding:
+    """Figure 3a: C_mem's norm rises with D at a fixed logit, settled, and with the logit at a fixed D, at every size;
+    with one of them, partly."""
+    size, logit = with_interval(c.mem, gamma), with_interval(c.mem, inverse_kappa)
+    each = {d: inverse_kappa(runs) for d, runs in c.mem.groupby("train_size") if runs["correct_logit"].nunique() > 1}
+    up = sum(value > 0 for value in each.values())
+    measured = f"d ln P / d ln D {size}; d ln P / d ln logit {logit}, positive at {up} of {len(each)} sizes"
+    settled = abs(size.value - gamma(c.mem_half)) < SETTLED
+    holds = {"D": size.low > 0 and settled, "logit at every size": logit.low > 0 and up == len(each)}
+    verdict = ("not confirmed", "partly", "confirmed")[sum(holds.values())]
+    rises = " and ".join(what for what, held in holds.items() if held) or "neither"
+    return Finding(verdict, measured, c.scale, f"the norm is shown to rise with: {rises}")
+
+
+def figure_3b(c: Circuits) -> Finding:
+    """Figure 3b: of the isologit curves of C_mem all rise with D: confirmed; more than half: partly.
+
+    A curve rises when its least-squares slope is positive; the average direction must be shown to be positive as well,
+    and have settled.
+    """
+    runs = bucketed(c.mem)
+    each = curve_slopes(runs)
+    average = with_interval(runs, bucket_slope)
+    measured = f"{sum(s > 0 for s in each)} of {len(each)} curves rise, d ln P / d ln D on average {average}"
+    share = float(np.mean([s > 0 for s in each]))
+    shown = average.low > 0
+    settled = abs(average.value - bucket_slope(bucketed(c.mem_half))) < SETTLED
+    verdict = "partly" if shown and share > 0.5 else "not confirmed"
+    verdict = "confirmed" if shown and settled and share == 1 else verdict
+    reason = f"{share:.0%} of the isologit curves go up; settled: {'yes' if settled else 'no'}"
+    return Finding(verdict, measured, c.scale, reason)
+
+
+def figure_3c(c: Circuits) -> Finding:
+    """Figure 3c: no structure in the colours of C_gen, and its stripes go up and right; with one of them, partly.
+
+    Structure: exchanging train sizes within seeds gives norms, less what the logit explains, a slope against ln D as
+    large as the true one in fewer than CHANCE of all cases. Stripes: 1 / kappa is shown to be positive.
+    """
+    stripes = with_interval(c.gen, inverse_kappa)
+    norm, logit = np.log(c.gen["parameter_norm"]), np.log(c.gen["correct_logit"])
+    rest = norm - slope_within(logit, norm, c.gen["seed"]) * logit
+    table = rest.groupby([c.gen["seed"], c.gen["train_size"]]).mean().unstack().dropna()
+    sizes = np.log(table.columns.to_numpy(float))
+    p = permutation_test(table.to_numpy(), lambda rows: abs(slope(sizes, rows.mean(0))))
+    measured = f"exchanged sizes do as much in {p:.0%} of cases; d ln P / d ln logit within stripes {stripes}"
+    holds = [p >= CHANCE, stripes.low > 0]
+    verdict = ("not confirmed", "partly", "confirmed")[sum(holds)]
+    colours, up = "no structure seen" if holds[0] else "structure", "go up" if holds[1] else "are not shown to go up"
+    return Finding(verdict, measured, c.scale, f"{colours} in the colours; stripes {up}")
+
+
+def figure_3d(c: Circuits) -> Finding:
+    """Figure 3d: the average direction of C_gen's isologit curves is flat: confirmed.
+
+    Partly when it is not, but is shown to be less than that of C_mem's.
+    """
+    runs = c._replace(mem=bucketed(c.mem), gen=bucketed(c.gen))
+    gen, gap = with_interval(runs.gen, bucket_slope), difference(runs, bucket_slope)
+    measured = f"d ln P / d ln D in a bucket, on average {gen}; C_mem's less this {gap}"
+    if flat(gen, bucket_slope(runs.mem)):
+        return Finding("confirmed", measured, c.scale, "the curves are flat")
+    verdict = "partly" if gap.low > 0 else "not confirmed"
+    return Finding(verdict, measured, c.scale, "the curves are not shown to be flat")
+
+
+def ranges(c: Circuits) -> Finding:
+    """The caption of Figure 3: C_mem's norms have a range at least WIDE times C_gen's, in logarithms, also at sizes
+    like C_gen's, and some of its runs, in each currency, have no larger norm than a generalising run that does no
+    better. All: confirmed; some: partly. (WIDE was chosen when the ranges were known.)"""
+    if c.gen.empty:
+        raise ValueError("c has no generalising runs; there is nothing to compare with")
+    tables = c.mem, nearest_sizes(c.mem, c.gen), c.gen
+    mem, like, gen = (np.log(runs["parameter_norm"].max() / runs["parameter_norm"].min()) for runs in tables)
+    norm, cheaper = "parameter_norm", []
+    for currency in ("correct_logit", "confidence"):
+        no_better = c.gen[currency].to_numpy() <= c.mem[currency].to_numpy()[:, None]
+        dearer = c.gen[norm].to_numpy() >= c.mem[norm].to_numpy()[:, None]
+        cheaper.append(int((no_better & dearer).any(axis=1).sum()))
+    measured = f"norms of C_mem span a factor {np.exp(mem):.2f}, at sizes like C_gen's {np.exp(like):.2f}, of C_gen "
+    measured += (
+        f"{np.exp(gen):.2f}; of {len(c.mem)} memorising runs {cheaper[0]} beat a generalising one at equal logit, "
+    )
+    measured += f"{cheaper[1]} at equal loss"
+    holds = {
+        "a much wider range": mem >= WIDE * gen,
+        "also at like sizes": like >= WIDE * gen,
+        "at the extremes more efficient": min(cheaper) > 0,
+    }
+    verdict = "confirmed" if all(holds.values()) else "partly" if any(holds.values()) else "not confirmed"
+    reason = "; ".join(f"{what}: {'yes' if held else 'no'}" for what, held in holds.items())
+    return Finding(verdict, measured, c.scale, reason)
+
+
+def curve_slopes(runs: pd.DataFrame) -> list[float]:
+    """The slope of each isologit curve, of runs with a bucket, that has two train sizes at least."""
+    curves = [curve for _, curve in runs.groupby("bucket") if curve["train_size"].nunique() > 1]
+    return [slope(np.log(curve["train_size"]), np.log(curve["parameter_norm"])) for curve in curves]
