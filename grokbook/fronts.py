@@ -121,7 +121,9 @@ def trend(found: pd.DataFrame) -> float:
 def exchangeable(found: pd.DataFrame) -> float | None:
     """How often weight decays exchanged within seeds give as large a `factor`; None with a single seed."""
     table = np.log(found.pivot(index="seed", columns="weight_decay", values="size").to_numpy())
-    return permutation_test(table, lambda rows: float(np.ptp(rows.mean(axis=0)))) if len(table) > 1 else None
+    if len(table) < 2:
+        return None
+    return permutation_test(table, lambda rows: float(np.ptp(rows.mean(axis=0))), relative=True)
 
 
 def in_words(table: pd.DataFrame) -> str:

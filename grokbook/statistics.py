@@ -109,13 +109,18 @@ def climbs(x: Float[np.ndarray, "point"], y: Float[np.ndarray, "point"], height:
 
 
 def permutation_test(
-    table: Float[np.ndarray, "block label"], statistic: Callable[[np.ndarray], float], most: int = 20_000, seed: int = 0
+    table: Float[np.ndarray, "block label"],
+    statistic: Callable[[np.ndarray], float],
+    most: int = 20_000,
+    seed: int = 0,
+    relative: bool = False,
 ) -> float:
     """The share of relabellings, each block's values permuted on their own, whose statistic is at least the observed.
 
     All of them when there are at most `most`, otherwise a random sample of `most` (with the observed one counted in).
     A large value says that the labels (such as weight decays, within the blocks that are seeds) may as well be
-    exchanged. Raises ValueError unless there are two labels at least and all values are finite.
+    exchanged. relative: the statistic is the same when all blocks are relabelled alike, so the first block can stay as
+    it is. Raises ValueError unless there are two labels at least and all values are finite.
     """
     table = np.asarray(table, float)
     if table.ndim != 2 or table.shape[1] < 2 or not np.isfinite(table).all():
@@ -123,14 +128,15 @@ def permutation_test(
     observed = statistic(table) * (1 - 1e-12)
     labels = table.shape[1]
     orders = list(permutations(range(labels))) if labels <= 6 else None
-    if orders is not None and len(orders) ** len(table) <= most:
+    still, moved = table[: int(relative)], table[int(relative) :]
+    if orders is not None and len(orders) ** len(moved) <= most:
         found = [
-            statistic(np.stack([row[list(o)] for row, o in zip(table, choice, strict=True)]))
-            for choice in product(orders, repeat=len(table))
+            statistic(np.vstack([still, *(row[list(o)] for row, o in zip(moved, choice, strict=True))]))
+            for choice in product(orders, repeat=len(moved))
         ]
         return float(np.mean(np.array(found) >= observed))
     generator = np.random.default_rng(seed)
-    found = [statistic(generator.permuted(table, axis=1)) for _ in range(most - 1)]
+    found = [statistic(np.vstack([still, generator.permuted(moved, axis=1)])) for _ in range(most - 1)]
     return float((1 + np.sum(np.array(found) >= observed)) / most)
 
 

@@ -65,6 +65,13 @@ def test_permutation_test_counts_all_relabellings_of_a_small_case() -> None:
     assert permutation_test(np.tile([0.0, 1.0, 2.0], (3, 1)), spread) == pytest.approx(6 / 6**3)
 
 
+def test_the_first_block_may_stay_where_only_relative_labels_count() -> None:
+    table = np.random.default_rng(3).normal(loc=[0, 0.5, 1], size=(3, 3))
+    assert permutation_test(table, spread, relative=True) == pytest.approx(permutation_test(table, spread))
+    ordered = np.tile(np.arange(5.0), (3, 1))  # 120^3 relabellings, of which 120^2 differ
+    assert permutation_test(ordered, spread, relative=True) == pytest.approx(1 / 400)
+
+
 def test_permutation_test_is_level_under_exchangeable_labels() -> None:
     generator = np.random.default_rng(0)
     p = [permutation_test(generator.normal(size=(3, 3)), spread) for _ in range(200)]
