@@ -12,9 +12,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float
 from scipy.optimize import minimize
 from scipy.special import log_ndtr
+
+from grokbook.outcomes import first_step
 
 
 class Delay(NamedTuple):
@@ -30,6 +33,18 @@ class Delay(NamedTuple):
         """The median steps to grok at each train size."""
         x = (np.asarray(size, float) - self.centre) / self.unit
         return np.exp(np.polynomial.polynomial.polyval(x, self.coefficients))
+
+
+def times_to_half(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a run of a table such as `results.load` returns: run, train_size, seed, and steps, until half of the
+    mirror-free test equations were right; where they never were, not `seen`, how long the run was watched."""
+    rows = []
+    for key, run in table.groupby("run", sort=False, observed=True):
+        half = first_step(run, "mirror_free_accuracy", 0.5)
+        seen = bool(np.isfinite(half))
+        steps = half if seen else float(run["step"].max())
+        rows.append((key, run["train_size"].iloc[0], run["seed"].iloc[0], steps, seen))
+    return pd.DataFrame(rows, columns=["run", "train_size", "seed", "steps", "seen"])
 
 
 def fit_delay(

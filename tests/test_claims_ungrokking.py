@@ -88,7 +88,8 @@ def test_lines_are_compared_on_the_seeds_that_both_have() -> None:
 
 
 def test_figure_7_wants_middling_runs_that_are_converged() -> None:
-    assert claims.figure_7(sweep(width=0.35)).verdict == "confirmed"
+    found = claims.figure_7(sweep(width=0.35))
+    assert found.verdict == "confirmed" and "0.7 at D' = " in found.measured
     moving = claims.figure_7(sweep(width=0.35).assign(converged=False))
     assert moving.verdict == "partly" and "middling, converged: no" in moving.reason
     small = sweep(width=0.35)

@@ -1,10 +1,11 @@
 """The time to grok: recovered from invented times, cut off where a real run would be."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from grokbook.delay import fit_delay
+from grokbook.delay import fit_delay, times_to_half
 
 SIZES = np.repeat(np.arange(230, 330, 10), 40)
 
@@ -46,6 +47,15 @@ def test_more_freedom_is_never_less_likely_and_curvature_is_found_when_it_is_the
         gain = 2 * (bent.log_likelihood - line.log_likelihood)
         assert gain >= -1e-6
         assert (gain > 6.6) == needed  # the 1% point of chi-squared with one degree of freedom
+
+
+def test_times_are_read_off_histories_and_the_unfinished_are_censored() -> None:
+    steps, half = [0, 100, 400, 1000], [0.0, 0.2, 0.6, 1.0]
+    runs = {"gets there": half, "does not": [0.0, 0.1, 0.2, 0.3]}
+    tables = [pd.DataFrame({"run": key, "step": steps, "mirror_free_accuracy": curve}) for key, curve in runs.items()]
+    found = times_to_half(pd.concat(tables).assign(train_size=280, seed=1)).set_index("run")
+    assert found.loc["gets there", ["steps", "seen"]].tolist() == [400, True]
+    assert found.loc["does not", ["steps", "seen"]].tolist() == [1000, False]
 
 
 def test_too_few_runs_are_refused() -> None:

@@ -58,11 +58,13 @@ def at_all(judge: Callable[[Circuits], Finding], all_circuits: dict[int, Circuit
     found, seeds = [], []
     for c in all_circuits.values():
         least = min(getattr(c, part)["seed"].nunique() for part in needs.split())
+        if least < 2:
+            continue
         try:
-            found += [judge(c)] if least > 1 else []
+            found.append(judge(c))
         except ValueError:
             continue
-        seeds += [least] if least > 1 else []
+        seeds.append(least)
     if not found:
         there = "; ".join(c.scale for c in all_circuits.values()) or "nothing"
         return Finding(

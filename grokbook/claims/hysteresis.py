@@ -44,13 +44,16 @@ def twice(forgetting: pd.DataFrame, scratch: pd.DataFrame, scale: str) -> Findin
 
 
 def sides(of: Evidence) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """The histories of the condition that the semi-grokking runs have, from grokked starts and from scratch."""
+    """The histories of the condition that the semi-grokking runs have, from grokked starts and from scratch, of the
+    seeds that both have."""
     if not results.recorded("semi-grokking"):
         return None
     scratch = results.load("semi-grokking")
     condition = scratch[CONDITION].iloc[0].to_dict()
     forgetting = pick(of.forgetting, condition)
-    return (forgetting, scratch) if len(forgetting) else None
+    shared = set(forgetting["seed"]) & set(scratch["seed"])
+    forgetting, scratch = (table[table["seed"].isin(shared)] for table in (forgetting, scratch))
+    return (forgetting, scratch) if shared else None
 
 
 def from_both_sides(of: Evidence) -> Finding:
@@ -62,9 +65,8 @@ def from_both_sides(of: Evidence) -> Finding:
         )
     forgetting, scratch = both
     modulus, model, decay = (scratch[column].iloc[0] for column in CONDITION[1:])
-    shared = set(forgetting["seed"]) & set(scratch["seed"])
-    forgetting, scratch = (table[table["seed"].isin(shared)] for table in both)
-    scale = f"p = {modulus!s}, width {width(str(model))}, weight decay {decay:g}, {len(shared)} seeds of both sides: "
+    seeds = scratch["seed"].nunique()
+    scale = f"p = {modulus!s}, width {width(str(model))}, weight decay {decay:g}, {seeds} seeds of both sides: "
     times = [
         f"{table['steps'].max():,} steps {words}, {converged(table)}"
         for table, words in ((scratch, "from scratch"), (forgetting, "from grokked starts"))

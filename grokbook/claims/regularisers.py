@@ -60,11 +60,10 @@ def without(table: pd.DataFrame) -> Finding:
     weak = weak[weak["weight_decay"] == weak["weight_decay"].min()]
     if (weak["outcome"] == "grokked").mean() >= MOST:
         return Finding("not confirmed", measured, scale, "none groks where the weakest weight decay does")
-    reason = (
-        f"no run is long enough: under the weakest weight decay {(weak['outcome'] == 'grokked').sum()} of {len(weak)} "
-    )
-    reason += "grok in these steps"
-    reason = reason if len(weak) else "no run with weight decay is as long, to tell whether these are long enough"
+    reason = "no run with weight decay is as long, to tell whether these are long enough"
+    if len(weak):
+        there = f"{(weak['outcome'] == 'grokked').sum()} of {len(weak)}"
+        reason = f"no run is long enough: under the weakest weight decay {there} grok in these steps"
     return Finding("not testable here", measured, scale, reason)
 
 

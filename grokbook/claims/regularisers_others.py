@@ -92,18 +92,17 @@ def weaker_is_slower(table: pd.DataFrame) -> Finding:
         value = delay_slope(runs)
     except ValueError as error:
         return Finding("not testable here", "no fit", scale, str(error))
-    bounds, interval = (-np.inf, value), "no interval: without one seed there is no slope"
-    if all(defined(runs[runs["seed"] != seed]) for seed in runs["seed"].unique()):
-        bounds = bootstrap(runs, delay_slope, draws=200)
-        interval = f"{bounds[0]:.2f} to {bounds[1]:.2f}"
+    sure = all(defined(runs[runs["seed"] != seed]) for seed in runs["seed"].unique())
+    low, high = bootstrap(runs, delay_slope, draws=200) if sure else (np.nan, value)
+    interval = f"{low:.2f} to {high:.2f}" if sure else "no interval: without one seed there is no slope"
     median = runs.groupby("weight_decay")["grokked_at"].median()
     reached = median[np.isfinite(median)]
     monotone = bool((np.diff(reached) < 0).all()) and (reached.index[-1] == median.index[-1])
     measured = f"d ln t / d ln decay {value:.2f} ({interval}); median steps "
     measured += ", ".join(f"{t:,.0f} at {d:g}" if np.isfinite(t) else f"none at {d:g}" for d, t in median.items())
-    if bounds[1] >= 0:
+    if high >= 0:
         return Finding("not confirmed", measured, scale, "no such trend")
-    if monotone and np.isfinite(bounds[0]) and runs["seed"].nunique() >= SEEDS:
+    if monotone and sure and runs["seed"].nunique() >= SEEDS:
         return Finding("confirmed", measured, scale, "the weaker weight decay, the later, over the whole range")
     grokked = (runs["outcome"] == "grokked").groupby(runs["weight_decay"]).agg(["sum", "size"])
     counts = ", ".join(f"{row['sum']} of {row['size']} at {decay:g}" for decay, row in grokked.iterrows())

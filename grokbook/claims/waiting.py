@@ -12,27 +12,18 @@ import pandas as pd
 
 from grokbook import results
 from grokbook.claims.verdict import Claim, Finding
-from grokbook.delay import fit_delay
-from grokbook.outcomes import outcomes
+from grokbook.delay import fit_delay, times_to_half
 from grokbook.statistics import bootstrap
 
 NAMES = "semi-grokking", "key-frequencies"  # the same network on smaller and on larger sets
 
 
 def recorded() -> pd.DataFrame:
-    """A row a run: experiment, train_size, seed, steps to half of the mirror-free answers and whether it got there
-    (`seen`; otherwise the steps that it was watched). Raises ValueError when nothing is recorded."""
-    rows = []
-    for name in NAMES:
-        if results.recorded(name):
-            table = results.load(name)
-            ends, last = outcomes(table), table.groupby("run", observed=True)["step"].max()
-            seen = np.isfinite(ends["half_at"])
-            steps = ends["half_at"].where(seen, ends["run"].map(last).astype(float))
-            rows.append(ends[["train_size", "seed"]].assign(experiment=name, steps=steps, seen=seen))
-    if not rows:
+    """`times_to_half` of both experiments, with a column experiment. Raises ValueError when nothing is recorded."""
+    tables = [times_to_half(results.load(name)).assign(experiment=name) for name in NAMES if results.recorded(name)]
+    if not tables:
         raise ValueError(f"nothing is recorded of {' and '.join(NAMES)}")
-    return pd.concat(rows, ignore_index=True)
+    return pd.concat(tables, ignore_index=True)
 
 
 def coefficient(times: pd.DataFrame, degree: int) -> float:
