@@ -39,7 +39,7 @@ def toc_files(node: object) -> list[str]:
     return own + [name for key in ("parts", "chapters", "sections") for name in toc_files(node.get(key))]
 
 
-def stage(pages: list[str], chapters: list[str]) -> Path:
+def stage(pages: list[str], chapters: list[str], runtime: Path) -> Path:
     """Lay out in _build/source what Sphinx reads."""
     source = BUILD / "source"
     shutil.rmtree(source, ignore_errors=True)
@@ -50,7 +50,7 @@ def stage(pages: list[str], chapters: list[str]) -> Path:
         origin = BUILD / "executed" / f"{name}.ipynb" if name in chapters else BOOK / f"{name}.md"
         shutil.copy(origin, source)
     draw_card(source / "card.png")
-    shutil.copytree(fetch_runtime(BUILD / "runtime"), source / "_extra" / "runtime")
+    shutil.copytree(runtime, source / "_extra" / "runtime")
     return source
 
 
@@ -84,8 +84,9 @@ def build(scale: str = "live", jobs: int = 2) -> Path:
         (BUILD / "executed").mkdir(exist_ok=True)
         pages = toc_files(yaml.safe_load((ROOT / "_toc.yml").read_text()))
         chapters = [name for name in pages if (BOOK / f"{name}.ipynb").exists()]
+        runtime = fetch_runtime(BUILD / "runtime")  # first, so that a network that fails does so at once
         taken = execute_chapters(chapters, scale, jobs)
-        build_html(stage(pages, chapters), pages[0])
+        build_html(stage(pages, chapters, runtime), pages[0])
     for name in chapters:
         print(f"  {name:<32}{taken[name]}")
     everything = Taken(sum(t.seconds for t in taken.values()), sum(t.cpu_seconds for t in taken.values()))
