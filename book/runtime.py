@@ -118,6 +118,7 @@ def unpack(package: str, checksum: str, folder: Path) -> None:
         if report["integrity"] != checksum:
             raise RuntimeError(f"{package} has checksum {report['integrity']}, expected {checksum}")
         with tarfile.open(Path(downloads) / report["filename"]) as archive:
-            archive.extractall(folder / "unpacked", filter="data")
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python before 3.11.4 has none
+            archive.extractall(folder / "unpacked")
     name = package.rsplit("@", 1)[0].split("/")[-1]
     (folder / "unpacked" / "package").rename(folder / name)
