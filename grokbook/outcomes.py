@@ -104,8 +104,8 @@ def outcomes(table: pd.DataFrame) -> pd.DataFrame:
 
 def departures(table: pd.DataFrame) -> pd.DataFrame:
     """A row for each transient plateau. Columns: run, train_size; begin, end and level of the plateau; to: the highest
-    accuracy it leads to, and arrived: when it is within 2 points of that; fall_on_plateau and fall_after (from the end
-    of the plateau to the arrival): -d ln(parameter norm) / d ln(step)."""
+    accuracy it leads to, and arrived: when it is within 2 points of that; fall_on_plateau (over its second half in
+    log-steps) and fall_after (from the end of the plateau to the arrival): -d ln(parameter norm) / d ln(step)."""
     rows = []
     for key, run in table.groupby("run", sort=False, observed=True):
         run = run.sort_values("step")
@@ -115,7 +115,8 @@ def departures(table: pd.DataFrame) -> pd.DataFrame:
             if not after.max() >= rest.level + 2 * TOLERANCE:
                 continue
             arrived = int(run.loc[after.index[after >= after.max() - 0.02][0], "step"])
-            stretches = (rest.begin, rest.end), (rest.end, arrived)
+            middle = int(run.loc[run["step"] >= np.sqrt(rest.begin * rest.end), "step"].iloc[0])
+            stretches = (middle, rest.end), (rest.end, arrived)
             falls = [float(norm[a] - norm[b]) / np.log(b / a) for a, b in stretches]
             rows.append((key, int(run["train_size"].iloc[0]), *rest, float(after.max()), arrived, *falls))
     names = ["run", "train_size", "begin", "end", "level", "to", "arrived", "fall_on_plateau", "fall_after"]

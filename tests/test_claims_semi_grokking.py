@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from scipy.stats import beta
 
-from grokbook import results
-from grokbook.claims import CLAIMS, judge
+from grokbook import results, threshold
+from grokbook.claims import CLAIMS, counting, judge
 from grokbook.claims import semi_grokking as claims
+from grokbook.claims import semi_grokking_figures as figures
 from grokbook.training import log_spaced
 
 STEPS = np.array(log_spaced(40_000, per_decade=30))
@@ -25,6 +26,7 @@ def sweep(*kinds: tuple[dict[float, float], int]) -> pd.DataFrame:
             seed = len(tables)
             curve = np.interp(np.log(np.maximum(STEPS, 1)), np.log(list(marks)), list(marks.values()))
             table = pd.DataFrame({"step": STEPS, "mirror_free_accuracy": curve, "parameter_norm": 25 - 5 * curve})
+            table["test_accuracy"] = 0.5 + curve / 2
             table = table.assign(train_accuracy=(STEPS >= 100).astype(float), train_loss=1e-7)
             tables.append(table.assign(run=f"run {seed}", train_size=280, seed=seed, converged=True))
     return pd.concat(tables, ignore_index=True)
@@ -32,84 +34,115 @@ def sweep(*kinds: tuple[dict[float, float], int]) -> pd.DataFrame:
 
 def test_p4_wants_two_converged_runs_of_different_seeds() -> None:
     two = sweep((MEMORY, 20), (SEMI, 2), (GROKS, 8))
-    finding = claims.p4(two, "invented")
+    finding = claims.p4(two, "invented", 280.0)
     assert finding.verdict == "confirmed"
     assert "2 of 30 runs end converged at middling accuracy, of 2 of 30 seeds" in finding.measured
-    assert "(95% interval 1% to 22%)" in finding.measured
-    assert claims.p4(two.assign(seed=0), "invented").verdict == "partly"
-    assert claims.p4(sweep((MEMORY, 20), (SEMI, 1)), "invented").verdict == "partly"
+    assert "(95% interval, of seeds: 1% to 22%)" in finding.measured
+    assert claims.p4(two.assign(seed=0), "invented", 280.0).verdict == "partly"
+    assert claims.p4(sweep((MEMORY, 20), (SEMI, 1)), "invented", 280.0).verdict == "partly"
+
+
+def test_p4_wants_them_where_the_circuits_cost_about_alike() -> None:
+    two = sweep((MEMORY, 20), (SEMI, 2))
+    verdicts = {critical: claims.p4(two, "invented", critical).verdict for critical in (100.0, 190.0, 400.0, 430.0)}
+    assert verdicts == {100.0: "partly", 190.0: "confirmed", 400.0: "confirmed", 430.0: "partly"}
+    assert claims.p4(two, "invented", float("nan")).verdict == "partly"
+    assert "1.4 to 1.4 times" in claims.p4(two, "invented", 200.0).measured
+
+
+def test_the_tie_is_chapter_12s() -> None:
+    known, table = threshold.recorded(), results.load("semi-grokking")
+    condition = {name: table[name].iloc[0] for name in threshold.CONDITION}
+    memory = known.mem[(known.mem["modulus"] == 23) & (known.mem["model"] == condition["model"])]
+    assert claims.tie(table) == threshold.crossing(memory, threshold.pick(known.gen, condition))
+    assert np.isnan(claims.tie(table.assign(modulus=24)))
 
 
 def test_seeds_are_counted_where_something_was_found() -> None:
     few = sweep((MEMORY, 20), (SEMI, 1), (GROKS, 1))
     few["train_size"] = few["seed"].where(few["seed"] >= 20, 0) // 20 * 100 + 200  # the first twenty at another size
-    assert "of 1 of 2 seeds run at such sizes" in claims.p4(few, "invented").measured
-    assert "of 1 of 2 seeds run at such sizes" in claims.figure_5(few, "invented").measured
-    assert "of 0 of 20 seeds (95%" in claims.p4(sweep((MEMORY, 20)), "invented").measured
+    assert "of 1 of 2 seeds run at such sizes" in claims.p4(few, "invented", 280.0).measured
+    assert "of 1 of 2 seeds run at such sizes" in figures.figure_5(few, "invented").measured
+    assert "of 0 of 20 seeds (95%" in claims.p4(sweep((MEMORY, 20)), "invented", 280.0).measured
 
 
 def test_p4_without_any_needs_enough_runs_to_deny() -> None:
-    assert claims.p4(sweep((MEMORY, 10), (GROKS, 10)), "invented").verdict == "not confirmed"
-    assert claims.p4(sweep((MEMORY, 5), (GROKS, 5)), "invented").verdict == "not testable here"
+    assert claims.p4(sweep((MEMORY, 10), (GROKS, 10)), "invented", 280.0).verdict == "not confirmed"
+    assert claims.p4(sweep((MEMORY, 5), (GROKS, 5)), "invented", 280.0).verdict == "not testable here"
 
 
 def test_p4_takes_no_run_that_still_moves_and_none_that_was_middling_from_the_start() -> None:
     moving = sweep((MEMORY, 20), (SEMI, 4))
     moving["converged"] = moving["seed"] < 20
-    assert claims.p4(moving, "invented").verdict == "not confirmed"
+    assert claims.p4(moving, "invented", 280.0).verdict == "not confirmed"
     early = sweep((MEMORY, 20), ({1: 0.0, 100: 0.0, 130: 0.6, 40_000: 0.6}, 4))
-    assert claims.p4(early, "invented").verdict == "not confirmed"
+    assert claims.p4(early, "invented", 280.0).verdict == "not confirmed"
 
 
 def test_p4_counts_rests_that_end_as_half_of_it() -> None:
-    assert claims.p4(sweep((MEMORY, 20), (TRANSIENT, 3)), "invented").verdict == "partly"
+    assert claims.p4(sweep((MEMORY, 20), (TRANSIENT, 3)), "invented", 280.0).verdict == "partly"
 
 
 def test_figure_5_wants_both_kinds() -> None:
-    assert claims.figure_5(sweep((MEMORY, 30), (SEMI, 2), (TRANSIENT, 3)), "invented").verdict == "confirmed"
-    assert claims.figure_5(sweep((MEMORY, 30), (SEMI, 2)), "invented").verdict == "partly"
-    assert claims.figure_5(sweep((MEMORY, 30), (TRANSIENT, 3)), "invented").verdict == "partly"
-    assert claims.figure_5(sweep((MEMORY, 30), (GROKS, 3)), "invented").verdict == "not testable here"
-    assert claims.figure_5(sweep((MEMORY, 80)), "invented").verdict == "not confirmed"
+    assert figures.figure_5(sweep((MEMORY, 30), (SEMI, 2), (TRANSIENT, 3)), "invented").verdict == "confirmed"
+    assert figures.figure_5(sweep((MEMORY, 30), (SEMI, 2)), "invented").verdict == "partly"
+    assert figures.figure_5(sweep((MEMORY, 30), (TRANSIENT, 3)), "invented").verdict == "partly"
+    assert figures.figure_5(sweep((MEMORY, 30), (GROKS, 3)), "invented").verdict == "not testable here"
+    assert figures.figure_5(sweep((MEMORY, 80)), "invented").verdict == "not confirmed"
     one_seed = sweep((MEMORY, 30), (SEMI, 2)).assign(seed=0)
-    assert claims.figure_5(one_seed, "invented").verdict == "not testable here"
-    assert claims.figure_5(sweep((SEMI, 2), (TRANSIENT, 3)), "invented").verdict == "not testable here"
+    assert figures.figure_5(one_seed, "invented").verdict == "not testable here"
+    assert figures.figure_5(sweep((SEMI, 2), (TRANSIENT, 3)), "invented").verdict == "not testable here"
 
 
 def test_figure_5_is_contradicted_by_a_share_that_cannot_be_three_percent() -> None:
-    assert claims.share(1, 400)[1] < claims.PAPER_SHARE <= claims.share(6, 200)[1]
+    assert counting.share(1, 400)[1] < figures.PAPER_SHARE <= counting.share(6, 200)[1]
 
 
 def test_shares_are_clopper_and_pearsons() -> None:
-    low, high = claims.share(3, 50)
+    low, high = counting.share(3, 50)
     assert low == pytest.approx(beta.ppf(0.025, 3, 48))
     assert high == pytest.approx(beta.ppf(0.975, 4, 47))
 
 
 def test_figure_1c_wants_spikes_and_a_restless_loss_besides() -> None:
     calm = sweep((MEMORY, 20), (SEMI, 3))
-    assert claims.figure_1c(calm, "invented").verdict == "partly"
+    assert figures.figure_1c(calm, "invented").verdict == "partly"
+    assert "at 60% to 60% of mirror-free pairs, 80% to 80% of all test pairs" in figures.figure_1c(calm, "").measured
     restless = calm.copy()
     restless.loc[restless["step"].isin(STEPS[[80, 90, 100, 110]]), "mirror_free_accuracy"] = 0.1
-    assert claims.figure_1c(restless, "invented").verdict == "partly"
+    assert figures.figure_1c(restless, "invented").verdict == "partly"
     restless["train_loss"] = np.where(np.arange(len(restless)) % 2, 1e-7, 3e-7)
-    assert claims.figure_1c(restless, "invented").verdict == "confirmed"
-    assert claims.figure_1c(sweep((MEMORY, 20)), "invented").verdict == "not confirmed"
-    assert claims.figure_1c(sweep((MEMORY, 2)), "invented").verdict == "not testable here"
+    assert figures.figure_1c(restless, "invented").verdict == "confirmed"
+    assert figures.figure_1c(sweep((MEMORY, 20)), "invented").verdict == "not confirmed"
+    assert figures.figure_1c(sweep((MEMORY, 2)), "invented").verdict == "not testable here"
 
 
 def test_figure_6_wants_the_norm_to_fall_as_accuracy_rises() -> None:
     runs = sweep((MEMORY, 20), (TRANSIENT, 1))
-    assert claims.figure_6(runs, "invented").verdict == "confirmed"
+    assert figures.figure_6(runs, "invented").verdict == "confirmed"
     rising = runs.assign(parameter_norm=20 + 5 * runs["mirror_free_accuracy"])
-    assert claims.figure_6(rising, "invented").verdict == "not confirmed"
+    assert figures.figure_6(rising, "invented").verdict == "not testable here"  # one case
+    many = sweep((MEMORY, 20), (TRANSIENT, 5))
+    many["parameter_norm"] = 20 + 5 * many["mirror_free_accuracy"]
+    assert figures.figure_6(many, "invented").verdict == "not confirmed"
     halfway = {step: 0.8 * accuracy for step, accuracy in TRANSIENT.items()}
-    assert claims.figure_6(sweep((halfway, 1)), "invented").verdict == "partly"
-    assert claims.figure_6(sweep((SEMI, 20)), "invented").verdict == "not confirmed"
-    assert claims.figure_6(sweep((SEMI, 20)).assign(converged=False), "invented").verdict == "not testable here"
+    assert figures.figure_6(sweep((halfway, 1)), "invented").verdict == "partly"
+    assert figures.figure_6(sweep((SEMI, 20)), "invented").verdict == "not confirmed"
+    assert figures.figure_6(sweep((SEMI, 20)).assign(converged=False), "invented").verdict == "not testable here"
     sinks = {1: 0.0, 1000: 0.0, 2000: 0.6, 8000: 0.6, 12_000: 0.1, 40_000: 0.1}  # left, but downwards
-    assert claims.figure_6(sweep((sinks, 20)).assign(converged=False), "invented").verdict == "not confirmed"
-    assert claims.figure_6(sweep((SEMI, 2)), "invented").verdict == "not testable here"
+    assert figures.figure_6(sweep((sinks, 20)).assign(converged=False), "invented").verdict == "not confirmed"
+    assert figures.figure_6(sweep((SEMI, 2)), "invented").verdict == "not testable here"
+
+
+def test_figure_6_compares_with_the_second_half_of_the_plateau() -> None:
+    runs = sweep((MEMORY, 20), (TRANSIENT, 1))
+    early = np.log(runs["step"].clip(2000, 3000) / 2000)  # falls on, faster than later, into the plateau
+    late = np.log(runs["step"].clip(4000, 8000) / 4000)
+    verdicts = []
+    for extra in (early, late):
+        falling = runs.assign(parameter_norm=runs["parameter_norm"] - 20 * extra)
+        verdicts.append(figures.figure_6(falling, "invented").verdict)
+    assert verdicts == ["confirmed", "not testable here"]
 
 
 def test_claims_are_judged_on_what_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:

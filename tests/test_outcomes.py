@@ -109,7 +109,8 @@ def test_only_a_plateau_that_is_left_upwards_is_transient() -> None:
 
 def test_a_departure_says_where_to_and_how_the_norm_fell() -> None:
     run = history(REST)
-    decay = run["step"].clip(lower=1).pow(-0.1).where(run["step"] <= 8000, 8000**-0.1)
+    early, late = run["step"].clip(1, 3500).pow(-0.7), run["step"].clip(3500, 8000).pow(-0.1)  # at rest from 2000 on
+    decay = early * late
     run["parameter_norm"] = 25 * decay * (run["step"] / 8000).clip(lower=1) ** -0.4
     (row,) = departures(run).to_dict("records")
     assert row["to"] == 1.0

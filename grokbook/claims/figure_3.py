@@ -72,7 +72,8 @@ def figure_3b(c: Circuits) -> Finding:
     runs = bucketed(c.mem)
     each = curve_slopes(runs)
     average = with_interval(runs, bucket_slope)
-    measured = f"{sum(s > 0 for s in each)} of {len(each)} curves rise, d ln P / d ln D on average {average}"
+    measured = f"{sum(s > 0 for s in each)} of {len(each)} curves of more than one size rise, "
+    measured += f"d ln P / d ln D on average {average}"
     share = float(np.mean([s > 0 for s in each]))
     shown = average.low > 0
     settled = abs(average.value - bucket_slope(bucketed(c.mem_half))) < SETTLED

@@ -1,0 +1,89 @@
+"""Semi-grokking in the paper's Figures 1c, 5 and 6, judged on runs from scratch (chapter 10).
+
+What counts as semi-grokked, as a plateau and as transient is defined in module `outcomes`. All thresholds were fixed
+after a prototype of 20 short runs and before the recorded runs, but for those of which the judges say otherwise.
+"""
+
+import numpy as np
+import pandas as pd
+
+from grokbook.claims.counting import counted, in_seeds, semi_grokked, share
+from grokbook.claims.verdict import Finding
+from grokbook.outcomes import MIDDLING, departures, loss_range, outcomes, plateaus, spikes
+
+ENOUGH = 20  # runs, before the absence of something means anything
+FEW = 5  # plateaus left, before the absence of a fall means anything
+PAPER_SHARE = 6 / 200  # "Out of 200 runs, at least 6"
+MANY = 0.05  # "many other runs": one in twenty
+SEVERAL = 3  # spikes
+FLUCTUATION = 2.0  # training loss late in a run, 95% over 5% quantile
+
+
+def figure_5(table: pd.DataFrame, scale: str) -> Finding:
+    """Figure 5: runs of two seeds end semi-grokked, in a share not shown to be below 3%, and many (MANY) are transient.
+
+    Both: confirmed; one: partly. Neither: not confirmed when intervals by runs exclude the one share or the other,
+    which they do the sooner as runs of one seed are alike; else not testable.
+    """
+    ends = outcomes(table)
+    found, n, passing = semi_grokked(ends), len(ends), int((ends["transient"] > 0).sum())
+    measured = f"at the end {len(found)} of {n} runs, {in_seeds(found, ends)}; transient {counted(passing, n)}"
+    if n < ENOUGH:
+        return Finding("not testable here", measured, scale, f"fewer than {ENOUGH} runs")
+    possible = share(len(found), n)[1] >= PAPER_SHARE, share(passing, n)[1] >= MANY
+    holds = found["seed"].nunique() > 1 and possible[0], passing >= MANY * n
+    answers = ["yes" if held else "not shown" if may else "no" for held, may in zip(holds, possible, strict=True)]
+    neither = "not testable here" if all(possible) else "not confirmed"
+    verdict = "confirmed" if all(holds) else "partly" if any(holds) else neither
+    reason = f"at the end, of two seeds: {answers[0]}; transient in one run of twenty: {answers[1]}"
+    return Finding(verdict, measured, scale, reason)
+
+
+def figure_1c(table: pd.DataFrame, scale: str) -> Finding:
+    """Figure 1c: runs end semi-grokked, and in most of them accuracy spikes SEVERAL times and training loss fluctuates
+    by a factor of FLUCTUATION."""
+    ends = outcomes(table)
+    found = semi_grokked(ends)
+    if found.empty:
+        verdict = "not confirmed" if len(ends) >= ENOUGH else "not testable here"
+        return Finding(verdict, f"no run of {len(ends)} ends semi-grokked", scale, "there is nothing to look at")
+    runs = [table[table["run"] == key] for key in found["run"]]
+    count, ranges = np.array([spikes(run) for run in runs]), np.array([loss_range(run) for run in runs])
+    ordinary = [run.sort_values("step")["test_accuracy"].tail(5).median() for run in runs]
+    spiky, restless = np.mean(count >= SEVERAL) > 0.5, np.mean(ranges >= FLUCTUATION) > 0.5
+    measured = (
+        f"{len(found)} runs end so, at {found['accuracy'].min():.0%} to {found['accuracy'].max():.0%} of mirror-free "
+        f"pairs, {min(ordinary):.0%} to {max(ordinary):.0%} of all test pairs; spikes: median {np.median(count):.0f}; "
+        f"training loss late: within a factor of {np.median(ranges):.1f}"
+    )
+    answers = ["yes" if spiky else "not seen at this sampling", "yes" if restless else "no"]
+    reason = f"the transition: yes; spikes in most: {answers[0]}; fluctuating loss in most: {answers[1]}"
+    return Finding("confirmed" if spiky and restless else "partly", measured, scale, reason)
+
+
+def figure_6(table: pd.DataFrame, scale: str) -> Finding:
+    """Figure 6: a run rests at middling accuracy, then its norm drops (faster than before) and it groks.
+
+    "Before" is the second half of the plateau: the first holds the end of an earlier fall (all of it counted until a
+    referee saw that). Not testable while no plateau has been left and a run still moves on one (added when four did),
+    nor when fewer than FEW have been left, none with such a fall (added when three had).
+    """
+    runs, left, ends = table["run"].nunique(), departures(table), outcomes(table)
+    falls = left["fall_after"] > left["fall_on_plateau"].clip(lower=0)
+    high = left["to"] > MIDDLING[1]
+    complete = falls & high
+    measured = f"{len(left)} plateaus left in {runs} runs, {high.sum()} of them for more than {MIDDLING[1]:.0%}; "
+    measured += f"the norm then falls faster in {falls.sum()}"
+    measured += f" (to {left.loc[falls, 'to'].max():.0%} at most)" if falls.any() else ""
+    if complete.any():
+        return Finding("confirmed", measured, scale, "a plateau, then a faster fall of the norm and generalisation")
+    if falls.any():
+        return Finding("partly", measured, scale, "the norm falls as accuracy rises, but no such run groks fully")
+    moving = ends.loc[ends["outcome"] == "moving", "run"]
+    paths = [run for key, run in table.groupby("run", observed=True) if key in set(moving)]
+    resting = sum(any(rest.end == run["step"].max() for rest in plateaus(run)) for run in paths)
+    open_ended, few = left.empty and resting > 0, 0 < len(left) < FEW
+    verdict = "not testable here" if runs < ENOUGH or open_ended or few else "not confirmed"
+    why = "the norm then falls no faster" if len(left) else "no plateau is left, so there is no fall to compare"
+    why += f"; {len(left)} cases are too few to deny it" * few
+    return Finding(verdict, measured, scale, why + f"; {resting} runs are on one and still move" * open_ended)
