@@ -62,6 +62,10 @@ def test_weaker_is_slower() -> None:
     assert weaker_is_slower(at({0.1: 3500, 0.3: 1000, 1.0: 400, 3.0: 600})).verdict == "partly"
     assert weaker_is_slower(at({0.1: 400, 1.0: 1000, 3.0: 2000})).verdict == "not confirmed"
     assert weaker_is_slower(at({0.1: np.inf, 1.0: np.inf})).verdict == "not testable here"
+    found = weaker_is_slower(
+        at({0.1: 2400, 0.3: 900, 1.0: 300, 3.0: np.inf, 10.0: np.inf})
+    )  # the trend turns above the paper's 1
+    assert found.verdict == "partly" and "from 1 down the slope is -0.9" in found.reason
 
 
 def test_one_seed_alone_carries_no_interval() -> None:
