@@ -11,7 +11,7 @@ import pandas as pd
 
 from grokbook import fronts
 from grokbook.statistics import slope, transition
-from grokbook.threshold import CONDITION, Evidence, crossing, interval, measured, pick
+from grokbook.threshold import CONDITION, Evidence, crossing, interval, measured, memorisers
 
 FAMILY = CONDITION[:3]  # conditions that differ in weight decay only have seeds in common
 
@@ -48,7 +48,7 @@ def by_seed(of: Evidence, time: fronts.Time) -> pd.DataFrame:
     starts, rows = of.start, []
     for key, runs in of.forgetting.groupby(CONDITION, sort=False, observed=True):
         condition = dict(zip(CONDITION, key, strict=True))
-        mem = pick(of.mem, {name: condition[name] for name in ("modulus", "model")})
+        mem = memorisers(of.mem, condition)
         keys = dict(zip(runs["seed"], runs["start"], strict=True))
         found = measured(runs, time)
         for seed, size in zip(found["seed"], found["size"], strict=True):

@@ -143,7 +143,7 @@ def points(
             continue
         row = condition | {"seeds": found["seed"].nunique()}
         row |= with_bounds("measured", (geometric_mean(found), *interval(found, geometric_mean)))
-        mem, gen = pick(of.mem, {name: condition[name] for name in ("modulus", "model")}), pick(of.gen, condition)
+        mem, gen = memorisers(of.mem, condition), pick(of.gen, condition)
         for matched in ways:
             try:
                 row |= with_bounds(matched, predicted(mem, gen, matched))
@@ -157,6 +157,11 @@ def points(
 def with_bounds(name: str, values: tuple[float, float, float]) -> dict[str, float]:
     """A number and its interval as columns."""
     return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
+
+
+def memorisers(mem: pd.DataFrame, condition: dict | pd.Series) -> pd.DataFrame:
+    """The rows of `mem` that serve a condition: random labels are of no task, so all of its modulus and model."""
+    return pick(mem, {name: condition[name] for name in ("modulus", "model")})
 
 
 def pick(table: pd.DataFrame, values: dict) -> pd.DataFrame:

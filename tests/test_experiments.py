@@ -102,10 +102,6 @@ def test_every_network_of_key_frequencies_has_its_own_seed_and_says_its_keys() -
     assert all(key_metric in metrics(config) for config in configs)
 
 
-def decays(configs: list[TrainConfig]) -> list[float]:
-    return [c.weight_decay for c in configs if c.regulariser == "decoupled" and c.weight_decay > 0]
-
-
 def test_regularisers_differ_in_what_holds_the_weights_down_and_in_nothing_else() -> None:
     every = EXPERIMENTS["regularisers"].runs("small")
     configs = [config for config in every if not config.random_labels]
@@ -115,7 +111,8 @@ def test_regularisers_differ_in_what_holds_the_weights_down_and_in_nothing_else(
     assert len({(c.model, c.modulus, c.task, c.random_labels, c.betas) for c in configs}) == 1
     assert {(c.train_size, c.steps) for c in fresh} == {(420, 40_000), (340, 5000)}
     assert {c.regulariser for c in fresh} == {"decoupled", "l1", "l2", "linf"}
-    assert max(decays(fresh)) == 100 * min(decays(fresh))
+    decays = [c.weight_decay for c in fresh if c.regulariser == "decoupled" and c.weight_decay > 0]
+    assert max(decays) == 100 * min(decays)
     assert {c.loss for c in fresh if c.weight_decay == c.dropout == 0} == {"stable", "cross-entropy"}
 
 

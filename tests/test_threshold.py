@@ -16,6 +16,7 @@ from grokbook.threshold import (
     geometric_mean,
     interval,
     measured,
+    memorisers,
     pick,
     points,
     predicted,
@@ -183,3 +184,10 @@ def test_with_mirrors_counts_different_unordered_pairs() -> None:
 def test_pick_takes_all_conditions_together() -> None:
     table = pd.DataFrame({"a": [1, 1, 2], "b": [1, 2, 2]})
     assert pick(table, {"a": 1, "b": 2}).index.tolist() == [1]
+
+
+def test_memorisers_serve_every_task_and_weight_decay_of_their_modulus_and_model() -> None:
+    rows = [(31, "narrow", 1.0), (31, "narrow", 2.0), (31, "tiny", 1.0), (29, "narrow", 1.0)]
+    mem = pd.DataFrame(rows, columns=["modulus", "model", "weight_decay"]).assign(task="add")
+    condition = {"task": "multiply", "modulus": 31, "model": "narrow", "weight_decay": 2.0}
+    assert memorisers(mem, condition).index.tolist() == [0, 1]

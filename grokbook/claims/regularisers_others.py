@@ -94,36 +94,38 @@ def weaker_is_slower(table: pd.DataFrame) -> Finding:
         value = delay_slope(runs)
     except ValueError as error:
         return Finding("not testable here", "no fit", scale, str(error))
-    sure = all(defined(runs[runs["seed"] != seed]) for seed in runs["seed"].unique())
-    low, high = bootstrap(runs, delay_slope, draws=200) if sure else (np.nan, value)
-    interval = f"{low:.2f} to {high:.2f}" if sure else "no interval: without one seed there is no slope"
+    bounds = slope_interval(runs)
+    interval = f"{bounds[0]:.2f} to {bounds[1]:.2f}" if bounds else "no interval: without one seed there is no slope"
     median = runs.groupby("weight_decay")["grokked_at"].median()
     reached = median[np.isfinite(median)]
     monotone = bool((np.diff(reached) < 0).all()) and (reached.index[-1] == median.index[-1])
     measured = f"d ln t / d ln decay {value:.2f} ({interval}); median steps "
     measured += ", ".join(f"{t:,.0f} at {d:g}" if np.isfinite(t) else f"none at {d:g}" for d, t in median.items())
-    if high >= 0:
+    if (bounds[1] if bounds else value) >= 0:
         down = runs[runs["weight_decay"] <= PAPER]
-        part = [*bootstrap(down, delay_slope, draws=200)] if defined(down) else [np.nan, np.nan]
-        if part[1] < 0:
-            reason = (
-                f"from {PAPER:g} down the slope is {delay_slope(down):.2f} ({part[0]:.2f} to {part[1]:.2f}); above, "
-            )
-            return Finding("partly", measured, scale, reason + "more is no faster")
+        below = slope_interval(down)
+        if below and below[1] < 0:
+            reason = f"from {PAPER:g} down the slope is {delay_slope(down):.2f} ({below[0]:.2f} to {below[1]:.2f})"
+            return Finding("partly", measured, scale, reason + "; above, more is no faster")
         return Finding("not confirmed", measured, scale, "no such trend")
-    if monotone and sure and runs["seed"].nunique() >= SEEDS:
+    if monotone and bounds and runs["seed"].nunique() >= SEEDS:
         return Finding("confirmed", measured, scale, "the weaker weight decay, the later, over the whole range")
     grokked = (runs["outcome"] == "grokked").groupby(runs["weight_decay"]).agg(["sum", "size"])
     counts = ", ".join(f"{row['sum']} of {row['size']} at {decay:g}" for decay, row in grokked.iterrows())
     return Finding("partly", measured, scale, f"the slope is negative, and few runs carry it: grokked {counts}")
 
 
-def defined(runs: pd.DataFrame) -> bool:
-    """Whether `delay_slope` is."""
-    try:
-        return bool(np.isfinite(delay_slope(runs)))
-    except ValueError:
-        return False
+def slope_interval(runs: pd.DataFrame) -> tuple[float, float] | None:
+    """The bootstrap interval of `delay_slope` over seeds; None where the slope is undefined without one of them."""
+
+    def defined(rows: pd.DataFrame) -> bool:
+        try:
+            return bool(np.isfinite(delay_slope(rows)))
+        except ValueError:
+            return False
+
+    sure = all(defined(runs[runs["seed"] != seed]) for seed in runs["seed"].unique())
+    return bootstrap(runs, delay_slope, draws=200) if sure else None
 
 
 def delay_slope(runs: pd.DataFrame) -> float:

@@ -42,8 +42,7 @@ def tie(table: pd.DataFrame) -> float:
     if known is None:
         return float("nan")
     try:
-        memory = threshold.pick(known.mem, {name: condition[name] for name in ("modulus", "model")})
-        return threshold.crossing(memory, threshold.pick(known.gen, condition))
+        return threshold.crossing(threshold.memorisers(known.mem, condition), threshold.pick(known.gen, condition))
     except ValueError:
         return float("nan")
 
