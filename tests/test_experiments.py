@@ -53,7 +53,8 @@ def test_one_start_is_shared_by_all_weight_decays() -> None:
 def test_runs_from_scratch_are_twins_of_ungrokking_runs(scale: str) -> None:
     trading, ungrokking = (EXPERIMENTS[name].runs(scale) for name in ("trading-norm", "ungrokking"))
     fresh = {config for config in trading if config.start is None}
-    assert fresh == {replace(config, start=None) for config in ungrokking if config.weight_decay == 1}
+    twins = {replace(config, start=None) for config in ungrokking if config.weight_decay == 1 and config.seed < 3}
+    assert fresh == twins
     assert {config.start for config in trading} <= {None, *(config.start for config in ungrokking)}
 
 

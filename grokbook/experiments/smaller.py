@@ -16,12 +16,13 @@ def ungrokking_live() -> list[TrainConfig]:
 
 
 def ungrokking_small() -> list[TrainConfig]:
-    """One seed of every weight decay but the slowest, then three seeds of weight decay 1, then the rest."""
+    """One seed of every weight decay but the slowest, three seeds of weight decay 1, the rest, two more seeds of 1."""
     base, sizes = TrainConfig("add", 53, 120, 20_000, model=NARROW), geometric(120, 900, 10)
     runs = grid(base, sizes, DECAYS, [0]) + grid(base, sizes, [1.0], range(1, 3))
     for seed in range(3):
         of_seed = grid(base, sizes, DECAYS, [seed])
         runs += of_seed + slower(of_seed, 0.1, 40_000)
+    runs += grid(base, sizes, [1.0], range(3, 5))
     return from_full(list(dict.fromkeys(runs)), steps=6000)
 
 
@@ -46,7 +47,8 @@ def ungrokking_paper() -> list[TrainConfig]:
 def trading_small() -> list[TrainConfig]:
     base = TrainConfig("add", 53, 1200, 5000, model=NARROW)
     large = from_full(grid(base, geometric(1200, 2600, 4), [1.0, 0.5, 2.0], range(3)), steps=6000)
-    return sorted(from_scratch(ungrokking_small()) + large, key=lambda run: run.seed)
+    twins = [run for run in from_scratch(ungrokking_small()) if run.seed < 3]
+    return sorted(twins + large, key=lambda run: run.seed)
 
 
 def _other(
@@ -67,7 +69,7 @@ def other_tasks_small() -> list[TrainConfig]:
 
 
 def other_tasks_s5() -> list[TrainConfig]:
-    base = TrainConfig("s5-compose", 0, 1000, 20_000, precision="medium")
+    base = TrainConfig("s5-compose", 0, 1000, 10_000, model=NARROW)
     return _other(PERMUTATIONS, base, geometric(500, 8000, 8), [1.0, 0.5], 1, start=5000)
 
 
