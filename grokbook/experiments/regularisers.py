@@ -47,11 +47,11 @@ def scratch(kinds: Kinds, seeds: range, base: TrainConfig = BASE) -> list[TrainC
 def forgetting(kinds: Kinds, seeds: range, start: int = 6000, steps: int = 10_000) -> list[TrainConfig]:
     """On fewer pairs for `steps` steps, after `start` on all of them under the same regulariser.
 
-    Without a regulariser the start is AdamW's, as nothing else would make a network on the whole table generalise.
+    Where no norm is charged for the start is weight decay's, which makes a network on the whole table generalise.
     """
     whole, runs = replace(BASE, train_size=529, steps=start), []
     for config in scratch(kinds, seeds, whole):
-        begun = config if config.weight_decay else replace(config, weight_decay=1.0)
+        begun = config if config.weight_decay else replace(config, weight_decay=1.0, dropout=0.0)
         runs += [replace(config, train_size=size, steps=steps, start=begun) for size in KEPT]
     return runs
 
