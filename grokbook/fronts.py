@@ -12,17 +12,37 @@ import numpy as np
 import pandas as pd
 
 from grokbook import results
+from grokbook.efficiency import settled
 from grokbook.statistics import permutation_test, slope, transition
 
 Time = Callable[[pd.Series], float]
 """From a row with a run's settings to a step of that run."""
+KNOWN = 1e-6  # training loss on the whole table, in nats; networks at rest are far below, others far above
+
+
+def knowing(ends: pd.DataFrame) -> pd.Series:
+    """Which networks know the whole table, of a `settled` table: trained on all of it, they answer every equation, with
+    a loss below KNOWN. There is nothing to test then, and the norm has to speak for them (Chapter 12)."""
+    return ends["test_accuracy"].isna() & (ends["train_accuracy"] == 1) & (ends["train_loss"] < KNOWN)
+
+
+def continuing(*beginnings: str, known: bool = True) -> pd.DataFrame:
+    """The `results.load_all` of experiments, less the runs that continue a network that is not `knowing`.
+
+    With `known` false it is these runs, and no others. Raises ValueError when nothing is recorded.
+    """
+    table = results.load_all(*beginnings)
+    ends = settled(pd.concat([results.load_starts(name) for name in results.names(*beginnings)]))
+    others = table["start"].isin(ends.loc[~knowing(ends), "run"])
+    return table[~others if known else others].reset_index(drop=True)
 
 
 def recorded() -> dict[int, pd.DataFrame]:
-    """All recorded ungrokking runs on modular addition, by modulus; empty when there are none."""
+    """All recorded ungrokking runs on modular addition that are `continuing` a network that knows the table, by modulus;
+    empty when there are none."""
     if not results.names("ungrokking"):
         return {}
-    table = results.load_all("ungrokking")
+    table = continuing("ungrokking")
     return {p: table[table["modulus"] == p].reset_index(drop=True) for p in table["modulus"].unique()}
 
 

@@ -68,7 +68,7 @@ def earlier(name: str, data: Path, keys: set[str]) -> Earlier:
     provenance = json.loads((data / f"{name}.json").read_text())
     states = {s["key"]: s for s in provenance["runs"] if s["key"] in keys and s["state"] != "missing"}
     table = pd.read_parquet(data / f"{name}.parquet")
-    table = table[table["run"].isin(states)].astype({"run": str})
+    table = table[table["run"].isin(states)].astype({"run": str}).copy()  # parquet's own columns cannot be written to
     for state in states.values():
         state["origin"] = provenance["origins"][state["origin"]]
         described = described_by(TrainConfig.from_json(json.dumps(state["config"])))

@@ -18,7 +18,6 @@ from grokbook.statistics import bootstrap, climbs
 CONDITION = ["task", "modulus", "model", "weight_decay"]
 MATCHED = {"loss": "confidence", "logit": "correct_logit", "weight decay": None}
 """What is held equal when two norms are compared, and the column it is in. Weight decay is equal in all three."""
-KNOWN = 1e-6  # training loss on the whole table, in nats; networks at rest are far below, others far above
 
 
 class Evidence(NamedTuple):
@@ -35,15 +34,14 @@ def evidence(tables: Sequence[pd.DataFrame]) -> Evidence:
     """Sort the runs of histories such as `results.load` returns.
 
     Random labels tell the memorising ones. Of the others, those that do not continue another count as generalising if
-    they answer every train equation and either pass `efficiency.generalising` or know the whole table, with a loss
-    below KNOWN; there is nothing to test then, and the norm has to speak for them. Runs that continue one of the latter
-    are forgetting; those that continue another network are left out.
+    they answer every train equation and either pass `efficiency.generalising` or are `fronts.knowing`. Runs that
+    continue one of the latter are forgetting; those that continue another network are left out.
     """
     table = pd.concat([one for one in tables if len(one)], ignore_index=True)
     table = table.drop_duplicates(["run", "step"], ignore_index=True)
     random, later = table["random_labels"].astype(bool), table["start"] != ""
     mem, alone = (efficiency.settled(table[some & ~later]) for some in (random, ~random))
-    whole = alone["test_accuracy"].isna() & (alone["train_accuracy"] == 1) & (alone["train_loss"] < KNOWN)
+    whole = fronts.knowing(alone)
     tested = pd.Series(False, alone.index)
     for modulus in alone["modulus"].unique() if "trig_logit" in alone else []:
         rows = alone[alone["modulus"] == modulus]

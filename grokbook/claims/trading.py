@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from grokbook import results
+from grokbook import fronts, results
 from grokbook.claims.verdict import VERDICTS, Claim, Finding
 from grokbook.mixture import PAIR, break_even, decades, largest_steps, mixtures, rank_correlation, twins
 from grokbook.statistics import bootstrap
@@ -25,13 +25,14 @@ FALL = 0.1  # and a larger fall is not a rising curve
 
 
 def histories() -> pd.DataFrame:
-    """Every recorded run on modular addition that continues a trained network, and their twins from random weights.
+    """Every recorded run on modular addition that continues a network that knows the table (`fronts.continuing`), and
+    their twins from random weights.
 
     Columns as in `results.load`. Empty when nothing is recorded.
     """
     if not results.names("ungrokking", "trading"):
         return pd.DataFrame(columns=["run", "step", *PAIR, "start", "converged"])
-    return results.load_all("ungrokking", "trading")
+    return fronts.continuing("ungrokking", "trading")
 
 
 def recorded() -> pd.DataFrame:

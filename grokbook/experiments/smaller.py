@@ -69,8 +69,10 @@ def other_tasks_small() -> list[TrainConfig]:
 
 
 def other_tasks_s5() -> list[TrainConfig]:
-    base = TrainConfig("s5-compose", 0, 1000, 10_000, model=NARROW)
-    return _other(PERMUTATIONS, base, geometric(500, 8000, 8), [1.0, 0.5], 1, start=5000)
+    """Composition first: its start knows the whole table after 5000 steps, when conjugation has half of it."""
+    base, sizes, decays = TrainConfig("s5-compose", 0, 1000, 10_000, model=NARROW), geometric(500, 8000, 8), [1.0, 0.5]
+    compose = _other(["s5-compose"], base, sizes, decays, 1, start=5000)
+    return compose + _other(["s5-conjugate", "s5-sandwich"], base, sizes, decays, 1, start=20_000)
 
 
 def other_tasks_paper() -> list[TrainConfig]:
