@@ -38,8 +38,10 @@ def continuing(*beginnings: str, known: bool = True) -> pd.DataFrame:
 
 
 def recorded() -> dict[int, pd.DataFrame]:
-    """All recorded ungrokking runs on modular addition that are `continuing` a network that knows the table, by modulus;
-    empty when there are none."""
+    """All recorded ungrokking runs on modular addition that are `continuing` a network that is `knowing`, by modulus.
+
+    Empty when there are none.
+    """
     if not results.names("ungrokking"):
         return {}
     table = continuing("ungrokking")

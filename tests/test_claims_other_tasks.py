@@ -73,9 +73,11 @@ def test_most_is_more_than_half() -> None:
 
 
 def test_one_weight_decay_settles_nothing_about_weight_decay() -> None:
-    finding = figure_8(pd.concat([sweep(name, 400, decays=(1.0,)) for name in "abc"]))
-    assert finding.verdict == "partly"
-    assert "one weight decay only" in finding.reason
+    single = [sweep(name, 400, decays=(1.0,)) for name in "abc"]
+    for tables in (single, [*single, sweep("d", 400)]):  # nor does one task with two
+        finding = figure_8(pd.concat(tables))
+        assert finding.verdict == "partly"
+        assert "fewer than 3 tasks have two weight decays" in finding.reason
 
 
 def test_the_claim_is_judged_on_what_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ The caption makes three statements. Thresholds, fixed before the recorded runs w
 
 (The first asked for 50% at the largest size as well, until a referee saw that two tasks that forget at every size then
 counted as not forgetting. Whether there is a front among our sizes is another question, and is said besides.)
-Confirmed when all three hold, not confirmed when fewer than half of the tasks forget, else partly. The third compares
-at equal decay time (module `fronts`), because a run with half the weight decay has gone half as far in as many steps.
+Confirmed when all three hold (the third with FEW tasks or more to compare), not confirmed when fewer than half of the
+tasks forget, else partly. The third compares at equal decay time (module `fronts`), because a run with half the weight
+decay has gone half as far in as many steps.
 """
 
 from collections.abc import Callable
@@ -94,8 +95,8 @@ def figure_8(table: pd.DataFrame) -> Finding:
         return Finding("not testable here", measured, scale, f"fewer than {FEW} tasks recorded")
     if forgets.sum() < len(found) / 2:
         return Finding("not confirmed", measured, scale, "most tasks do not ungrok at these sizes")
-    often, independent = nothing.sum() >= forgets.sum() / 2, same > len(compared) / 2
-    third = ("yes" if independent else "no") if len(compared) else "one weight decay only"
+    often, independent = nothing.sum() >= forgets.sum() / 2, same > len(compared) / 2 and len(compared) >= FEW
+    third = "yes" if independent else "no" if len(compared) >= FEW else f"fewer than {FEW} tasks have two weight decays"
     reason = f"forgetting in many: yes; often to nearly 0: {'yes' if often else 'no'}; weight decay has no say: {third}"
     return Finding("confirmed" if often and independent else "partly", measured, scale, reason)
 
