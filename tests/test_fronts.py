@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grokbook import fronts
+from grokbook import fronts, results
 from grokbook.training import log_spaced
 
 SIZES = np.geomspace(120, 900, 10).round().astype(int)
@@ -107,3 +107,21 @@ def test_weight_decays_are_exchangeable_within_seeds_unless_they_order_the_front
 def test_a_scale_in_words_counts_what_is_there() -> None:
     words = fronts.in_words(sweep(seeds=1, decays=(1.0,)))
     assert words == "p = 53, D' = 120 to 900, weight decay 1.0, 1 seed, 20,000 steps, 10 of 10 runs converged"
+
+
+def test_runs_are_sorted_by_what_their_start_knew() -> None:
+    everything = results.load_all("ungrokking")
+    starts = pd.concat([results.load_starts(name) for name in results.names("ungrokking")])
+    settled = starts[starts["step"] >= 0.8 * starts["steps"]].groupby("run", observed=True)["train_loss"].median()
+    known, others = (fronts.continuing("ungrokking", known=side) for side in (True, False))
+    assert set(known["run"]) | set(others["run"]) == set(everything["run"])
+    assert settled[known["start"].unique()].max() < fronts.KNOWN <= settled[others["start"].unique()].min()
+
+
+@pytest.mark.parametrize(
+    ("change", "knows"),
+    [({}, True), ({"train_loss": 2e-6}, False), ({"train_accuracy": 0.99}, False), ({"test_accuracy": 1.0}, False)],
+)
+def test_knowing_asks_for_the_whole_table_all_of_it_right_and_with_a_small_loss(change: dict, knows: bool) -> None:
+    network = {"test_accuracy": np.nan, "train_accuracy": 1.0, "train_loss": 1e-7} | change
+    assert fronts.knowing(pd.DataFrame([network])).tolist() == [knows]
