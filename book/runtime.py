@@ -50,6 +50,8 @@ AXE = {
 }
 """The accessibility checker of the tests; no part of the book."""
 
+LIMIT = "AbortSignal.timeout(2e3)"  # in anywidget's loader
+
 SET_UP = """\
 {
   // Where the book keeps the loader of its widgets and their icons, so that nothing is asked of another site.
@@ -74,10 +76,10 @@ def fetch_runtime(folder: Path) -> Path:
     anywidget = importlib.util.find_spec("anywidget")
     if anywidget is None or anywidget.origin is None:
         raise ModuleNotFoundError("anywidget is not installed")
-    loader = Path(anywidget.origin).parent / "nbextension" / "index.js"
+    loader = patient((Path(anywidget.origin).parent / "nbextension" / "index.js").read_text())
 
     stamp = folder / "made-of.sha256"
-    made_of = hashlib.sha256(repr((PACKAGES, FILES, SET_UP, loader.read_text())).encode()).hexdigest()
+    made_of = hashlib.sha256(repr((PACKAGES, FILES, SET_UP, loader)).encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == made_of:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -89,10 +91,18 @@ def fetch_runtime(folder: Path) -> Path:
             for found in Path(unpacked).glob(origin):
                 copy = shutil.copytree if found.is_dir() else shutil.copy
                 copy(found, folder / place)
-    shutil.copy(loader, folder / "anywidget.js")
+    (folder / "anywidget.js").write_text(loader)
     (folder / "set-up.js").write_text(SET_UP)
     stamp.write_text(made_of)
     return folder
+
+
+def patient(loader: str) -> str:
+    """anywidget's loader with a minute in place of the two seconds after which it gives a widget up, which a phone busy
+    with a page of mathematics can take. Raises ValueError when the loader has no such limit, or several."""
+    if loader.count(LIMIT) != 1:
+        raise ValueError(f"loader has {LIMIT} {loader.count(LIMIT)} times; it must be once")
+    return loader.replace(LIMIT, "AbortSignal.timeout(60000)")
 
 
 def fetch_axe(folder: Path) -> Path:

@@ -96,6 +96,16 @@ def test_opens_from_a_folder(page: Page, built_book: str, html_folder: Path) -> 
     assert page.locator("mjx-container").count() > 0
 
 
+def test_a_widget_is_not_given_up_on_a_slow_machine(page: Page, built_book: str) -> None:
+    """Whatever limit the loader sets is a minute or more."""
+    page.add_init_script("""window.limits = [];
+        const real = AbortSignal.timeout;
+        AbortSignal.timeout = limit => { window.limits.push(limit); return real.call(AbortSignal, limit); };""")
+    open_page(page, f"{built_book}/06-critical-size.html")
+    page.wait_for_function("() => window.limits.length > 0")
+    assert page.evaluate("() => Math.min(...window.limits)") >= 60_000
+
+
 def test_third_party_scripts_are_not_committed() -> None:
     tracked = subprocess.run(["git", "ls-files", "*.js"], cwd=ROOT, capture_output=True, text=True, check=True)
     ours = ("grokbook/widgets/", "book/_static/")
