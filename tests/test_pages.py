@@ -101,7 +101,7 @@ def test_a_widget_is_not_given_up_on_a_slow_machine(page: Page, built_book: str)
     page.add_init_script("""window.limits = [];
         const real = AbortSignal.timeout;
         AbortSignal.timeout = limit => { window.limits.push(limit); return real.call(AbortSignal, limit); };""")
-    open_page(page, f"{built_book}/06-critical-size.html")
+    open_page(page, f"{built_book}/04-theorem-d4.html")
     page.wait_for_function("() => window.limits.length > 0")
     assert page.evaluate("() => Math.min(...window.limits)") >= 60_000
 
