@@ -24,7 +24,8 @@ OWN = {
     "L∞ bound": "largest_weight",
 }
 """The explicit kinds, and the norm that each charges for or bounds; weight decay as the paper sees it."""
-BARE = ("dropout", "nothing", "nothing, usual loss")
+UNCHARGED = ("nothing", "nothing, small ε", "nothing, SGD")
+BARE = ("dropout", *UNCHARGED, "nothing, usual loss")
 _NAMES = {
     ("decoupled", "adam"): "weight decay",
     ("l2", "adam"): "L2 penalty",
@@ -39,7 +40,10 @@ def kind(config: TrainConfig | pd.Series) -> str:
     if config.dropout:
         return "dropout"
     if config.weight_decay == 0:
-        return "nothing" if config.loss == "stable" else "nothing, usual loss"
+        if config.loss != "stable":
+            return "nothing, usual loss"
+        plain, small, sgd = UNCHARGED
+        return sgd if config.optimiser == "sgd" else small if config.epsilon < 1e-8 else plain
     combination = config.regulariser, config.optimiser
     if combination not in _NAMES:
         raise ValueError(f"config has {combination}; kinds are named for {', '.join(map(str, _NAMES))}")

@@ -15,7 +15,7 @@ from grokbook.tasks import Task, make_task
 class TrainConfig:
     """One run. The optimiser's defaults are Appendix A's; `start` names the run whose final network this one continues.
 
-    Adam's epsilon is 1e-8 and there is no warm-up (the paper states neither).
+    Adam's epsilon is torch's 1e-8 and there is no warm-up (the paper states neither).
     """
 
     task: str  # a name in tasks.TASKS
@@ -34,6 +34,7 @@ class TrainConfig:
     optimiser: str = "adam"  # or "sgd", with momentum betas[0]
     dropout: float = 0.0  # share of the hidden neurons that are silent in a training step
     loss: str = "stable"  # the form its gradient is computed in; or "cross-entropy", which float32 rounds away
+    epsilon: float = 1e-8  # added to the root of Adam's second moment; sgd ignores it
 
     def __post_init__(self) -> None:
         if self.steps < 0:
@@ -44,6 +45,8 @@ class TrainConfig:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")
         if self.weight_decay * self.learning_rate >= 1:
             raise ValueError(f"weight_decay is {self.weight_decay}; times learning_rate it must stay below 1")
+        if not self.epsilon > 0:
+            raise ValueError(f"epsilon is {self.epsilon}; it must be positive")
         if self.precision not in ("highest", "high", "medium"):
             raise ValueError(f"precision is {self.precision!r}; it must be 'highest', 'high' or 'medium'")
         if not 0 <= self.dropout < 1:
@@ -83,7 +86,7 @@ class TrainConfig:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
 
-LATER = {"regulariser": "decoupled", "optimiser": "adam", "dropout": 0.0, "loss": "stable"}
+LATER = {"regulariser": "decoupled", "optimiser": "adam", "dropout": 0.0, "loss": "stable", "epsilon": 1e-8}
 """Fields that came after the first runs were recorded, which keep the names they had without them."""
 CHOICES = {
     "regulariser": ("decoupled", "l2", "l1", "linf"),

@@ -59,7 +59,7 @@ def make_optimiser(config: TrainConfig, params: Sequence[Tensor]) -> torch.optim
     """torch's own Adam, or gradient descent with momentum betas[0]; neither with any weight decay."""
     if config.optimiser == "sgd":
         return torch.optim.SGD(params, lr=config.learning_rate, momentum=config.betas[0])
-    return torch.optim.Adam(params, lr=config.learning_rate, betas=config.betas, fused=True)
+    return torch.optim.Adam(params, lr=config.learning_rate, betas=config.betas, eps=config.epsilon, fused=True)
 
 
 def norm_metrics(params: Params, task: Task, train: Int[Tensor, "train"]) -> dict[str, float]:

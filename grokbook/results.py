@@ -37,6 +37,7 @@ COLUMNS = {
     "optimiser": "adam, or sgd with momentum",
     "dropout": "share of the hidden neurons that are silent in a training step",
     "loss": "the form in which the loss's gradient is computed",
+    "epsilon": "what Adam adds to the root of its second moment; sgd ignores it",
     "converged": "whether the run was flat over the last factor of four of its steps (module convergence)",
     "is_start": "whether other runs of the experiment start from this one (dropped by results.load)",
     "step": "updates done when the row was measured",

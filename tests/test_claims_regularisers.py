@@ -43,6 +43,10 @@ def test_without_weight_decay() -> None:
     assert without(table(decayed + seeds(bare, {"grok": 3000}))).verdict == "confirmed"
     assert without(table(decayed + seeds(bare, {"grok": 400}))).verdict == "partly"
     assert without(table(decayed + seeds(bare))).verdict == "not confirmed"
+    small, sgd = replace(bare, epsilon=1e-12), replace(bare, regulariser="l2", optimiser="sgd")
+    found = without(table(decayed + seeds(bare) + seeds(small, {"grok": 3000}) + seeds(sgd)))
+    assert found.verdict == "confirmed" and "nothing, small ε 100% of 3 runs" in found.measured
+    assert without(table(decayed + seeds(bare) + seeds(small, {"grok": 3000})[:2] + seeds(sgd))).verdict == "partly"
     weak = seeds(replace(BASE, weight_decay=0.1))
     assert without(table(decayed + weak + seeds(bare))).verdict == "not testable here"
     assert "no run with weight decay" in without(table(seeds(bare))).reason
@@ -91,6 +95,8 @@ def test_forgetting() -> None:
     found = forgetting(table(kinds + control))
     assert found.verdict == "confirmed" and "nothing 1.00 to 1.00" in found.measured
     assert forgetting(table(kinds + forgetful({"weight_decay": 0.0}, 100))).verdict == "partly"
+    bare_sgd = {"weight_decay": 0.0, "regulariser": "l2", "optimiser": "sgd"}
+    assert forgetting(table(kinds + control + forgetful(bare_sgd, 100))).verdict == "partly"
     assert forgetting(table(ours + forgetful(OTHERS[1], 1000))).verdict == "partly"
     assert forgetting(table(forgetful({}, 100) + forgetful(OTHERS[1], 1000))).verdict == "not confirmed"
     assert forgetting(table(forgetful({}, 100, 0.8) + forgetful(OTHERS[1], 100, 0.8) + control)).verdict == "partly"

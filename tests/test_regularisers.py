@@ -63,6 +63,12 @@ def test_sgd_is_torchs_with_momentum() -> None:
     agree(ours(config), theirs(config, lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.01)))
 
 
+def test_epsilon_is_torchs() -> None:
+    config = replace(BASE, weight_decay=0.0, epsilon=1e-3)
+    agree(ours(config), theirs(config, lambda p: torch.optim.Adam(p, lr=1e-3, betas=(0.9, 0.98), eps=1e-3)))
+    assert not torch.allclose(ours(config)["W_U"], ours(replace(config, epsilon=1e-8))["W_U"], rtol=1e-3)
+
+
 def test_linf_keeps_every_parameter_within_its_bound() -> None:
     config = replace(BASE, regulariser="linf", weight_decay=5.0)
     largest = max(w.abs().max().item() for w in ours(config).values())
@@ -145,9 +151,12 @@ def test_new_fields_keep_old_names_and_are_part_of_new_ones() -> None:
     changed = replace(BASE, regulariser="l1", start=replace(BASE, dropout=0.1))
     assert TrainConfig.from_json(changed.to_json()) == changed
     assert len({BASE.key, changed.key, replace(BASE, loss="cross-entropy").key}) == 3
+    assert "epsilon" not in BASE.to_json() and replace(BASE, epsilon=1e-16).key != BASE.key
 
 
-@pytest.mark.parametrize("change", [{"regulariser": "l3"}, {"optimiser": "lion"}, {"loss": "mse"}, {"dropout": 1.0}])
+@pytest.mark.parametrize(
+    "change", [{"regulariser": "l3"}, {"optimiser": "lion"}, {"loss": "mse"}, {"dropout": 1.0}, {"epsilon": 0.0}]
+)
 def test_bad_choices_are_refused(change) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
         replace(BASE, **change)

@@ -15,6 +15,7 @@ Kinds = tuple[tuple[dict[str, Any], tuple[float, ...]], ...]
 BASE = TrainConfig("add", 23, 420, 40_000, model=TINY)
 SHORT = replace(BASE, steps=5000)  # random labels, and scarce data
 KEPT = (80, 130, 210)  # pairs left after the whole table, and pairs with random labels
+MANY = (300, 420)  # where dropout, which charges for nothing, should have nothing to forget for
 SGD = {"regulariser": "l2", "optimiser": "sgd", "learning_rate": 0.03}  # three times as much diverges
 EXPLICIT: Kinds = (
     ({}, (1.0,)),
@@ -25,6 +26,7 @@ EXPLICIT: Kinds = (
 BOUND: Kinds = (({"regulariser": "linf"}, (4.0,)),)
 DECAYS: Kinds = (({}, (0.3, 3.0, 0.1, 10.0)),)
 NONE: Kinds = (({}, (0.0,)), ({"loss": "cross-entropy"}, (0.0,)))
+BARER: Kinds = ((SGD, (0.0,)), ({"epsilon": 1e-16}, (0.0,)))  # nothing, without what slows Adam down at small losses
 SMALL_STEPS: Kinds = ((SGD, (3e-3,)),)
 DROPOUT: Kinds = (({"dropout": 0.2}, (0.0,)),)
 GRADIENT: Kinds = ((SGD, (1e-3,)),)
@@ -44,7 +46,9 @@ def scratch(kinds: Kinds, seeds: range, base: TrainConfig = BASE) -> list[TrainC
     ]
 
 
-def forgetting(kinds: Kinds, seeds: range, start: int = 6000, steps: int = 10_000) -> list[TrainConfig]:
+def forgetting(
+    kinds: Kinds, seeds: range, start: int = 6000, steps: int = 10_000, sizes: tuple[int, ...] = KEPT
+) -> list[TrainConfig]:
     """On fewer pairs for `steps` steps, after `start` on all of them under the same regulariser.
 
     Where no norm is charged for the start is weight decay's, which makes a network on the whole table generalise.
@@ -52,7 +56,7 @@ def forgetting(kinds: Kinds, seeds: range, start: int = 6000, steps: int = 10_00
     whole, runs = replace(BASE, train_size=529, steps=start), []
     for config in scratch(kinds, seeds, whole):
         begun = config if config.weight_decay else replace(config, weight_decay=1.0, dropout=0.0)
-        runs += [replace(config, train_size=size, steps=steps, start=begun) for size in KEPT]
+        runs += [replace(config, train_size=size, steps=steps, start=begun) for size in sizes]
     return runs
 
 
@@ -75,7 +79,10 @@ def regularisers_small() -> list[TrainConfig]:
         runs += memorising(EXPLICIT + BOUND, seeds)
         runs += scratch(EXPLICIT + BOUND + NONE[:1], seeds, scarce)
     runs += scratch(STRENGTHS + GRADIENT, range(5)) + forgetting(DROPOUT, range(5))
-    return runs + forgetting(GRADIENT, range(5), 20_000, 30_000) + memorising(GRADIENT, range(5), 15_000)
+    slow = forgetting(GRADIENT, range(5), 20_000, 30_000)
+    runs += slow + memorising(GRADIENT, range(5), 15_000)
+    runs += scratch(BARER, range(5)) + [replace(run, weight_decay=0.0) for run in slow]
+    return runs + forgetting(DROPOUT, range(5), sizes=MANY)
 
 
 def regularisers_live() -> list[TrainConfig]:

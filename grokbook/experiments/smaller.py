@@ -16,13 +16,13 @@ def ungrokking_live() -> list[TrainConfig]:
 
 
 def ungrokking_small() -> list[TrainConfig]:
-    """One seed of every weight decay but the slowest, three seeds of weight decay 1, the rest, two more seeds of 1."""
+    """One seed of every weight decay but the slowest, three seeds of weight decay 1, the rest, three more seeds of 1."""
     base, sizes = TrainConfig("add", 53, 120, 20_000, model=NARROW), geometric(120, 900, 10)
     runs = grid(base, sizes, DECAYS, [0]) + grid(base, sizes, [1.0], range(1, 3))
     for seed in range(3):
         of_seed = grid(base, sizes, DECAYS, [seed])
         runs += of_seed + slower(of_seed, 0.1, 40_000)
-    runs += grid(base, sizes, [1.0], range(3, 5))
+    runs += grid(base, sizes, [1.0], range(3, 6))
     return from_full(list(dict.fromkeys(runs)), steps=6000)
 
 

@@ -56,6 +56,7 @@ def threshold_small() -> list[TrainConfig]:
         ("add", 23, NARROW, 1.0, range(3, 6)),
         ("add", 29, TINY, 1.0, range(3, 6)),
         ("sum-of-squares", 31, TINY, 1.0, range(3, 6)),
+        ("multiply", 23, TINY, 1.0, range(6, 9)),  # two of the first six did not learn the table
     ):
         base = TrainConfig(task, modulus, KEPT[modulus][0], 0, learning_rate=RATE, model=model)
         runs += memorising(base, RANDOM[modulus], seeds, DECAYS, 2500)
