@@ -74,6 +74,25 @@ def centred(seeds: pd.DataFrame) -> pd.DataFrame:
     return table[table.groupby(FAMILY)["seed"].transform("size") > 1].reset_index(drop=True)
 
 
+def memory_by_seed(mem: pd.DataFrame) -> pd.DataFrame:
+    """How much dearer memorising is for one seed than for another, a row a modulus, model and seed.
+
+    mem: memorising networks, as in `Evidence`. Columns modulus, model, seed; norm (mean over sizes and weight decays of
+    ln norm less its mean over seeds); size, the change of ln D_crit that this norm would make: norm over the slope of
+    ln norm in ln D, with a minus, since a dearer memory loses earlier. Modulus and model with one seed are left out.
+    """
+    rows = []
+    for (modulus, model), some in mem.groupby(["modulus", "model"], observed=True):
+        if some["seed"].nunique() < 2:
+            continue
+        norm, size = (np.log(some[name].astype(float)) for name in ("parameter_norm", "train_size"))
+        alike = [some[name] for name in ("train_size", "weight_decay")]
+        left = norm - norm.groupby(alike).transform("mean")
+        bend = slope((size - size.mean()).to_numpy(), norm.to_numpy())
+        rows += [(modulus, model, seed, by, -by / bend) for seed, by in left.groupby(some["seed"]).mean().items()]
+    return pd.DataFrame(rows, columns=["modulus", "model", "seed", "norm", "size"])
+
+
 def seed_slope(table: pd.DataFrame) -> float:
     """d ln D* / d ln predicted between seeds, of a `centred` table: 1 if each network has its own D_crit."""
     return slope(table["predicted"].to_numpy(), table["size"].to_numpy())

@@ -19,17 +19,17 @@ STILL = 1e-5  # a norm that changes by less than this share does not change
 OWN = {
     "weight decay": "parameter_norm",
     "L2 penalty": "parameter_norm",
-    "L2 penalty, SGD": "parameter_norm",
+    "SGD with L2 penalty": "parameter_norm",
     "L1 penalty": "l1_norm",
     "L∞ bound": "largest_weight",
 }
 """The explicit kinds, and the norm that each charges for or bounds; weight decay as the paper sees it."""
-UNCHARGED = ("nothing", "nothing, small ε", "nothing, SGD")
+UNCHARGED = ("nothing", "nothing, small ε", "SGD with nothing")
 BARE = ("dropout", *UNCHARGED, "nothing, usual loss")
 _NAMES = {
     ("decoupled", "adam"): "weight decay",
     ("l2", "adam"): "L2 penalty",
-    ("l2", "sgd"): "L2 penalty, SGD",
+    ("l2", "sgd"): "SGD with L2 penalty",
     ("l1", "adam"): "L1 penalty",
     ("linf", "adam"): "L∞ bound",
 }

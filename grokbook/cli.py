@@ -89,7 +89,10 @@ def record(name: Name, scale: Scale = "small", runs_dir: RunsDir = Path("runs"))
     from grokbook import record as recording
 
     _runs(name, scale)
-    provenance = recording.record(EXPERIMENTS[name], scale, runs_dir, recording.DATA)
+    try:
+        provenance = recording.record(EXPERIMENTS[name], scale, runs_dir, recording.DATA)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     states = ", ".join(f"{count} {state}" for state, count in provenance["runs_by_state"].items())
     size = (recording.DATA / f"{name}.parquet").stat().st_size
     typer.echo(f"{name}.parquet: {size / 1e6:.2f} MB; runs: {states}; {provenance['worker_hours']} worker hours")

@@ -13,6 +13,7 @@ from grokbook.agreement import (
     errors,
     exchanged_seeds,
     gap,
+    memory_by_seed,
     pooled,
     seed_slope,
 )
@@ -53,6 +54,26 @@ def test_by_seed_predicts_from_the_start_of_each_run() -> None:
     assert found["size"].tolist() == pytest.approx([150, 170, 190], rel=2e-3)
     assert found["norm"].is_monotonic_increasing
     assert by_seed(evidence(tables)._replace(mem=evidence(tables).mem.iloc[:0]), end).empty
+
+
+def memories(spread: float, power: float = 0.3, seeds: int = 8) -> pd.DataFrame:
+    """Memorising networks whose norm goes as D^power, by seed dearer or cheaper by a factor e^(spread z)."""
+    z = np.linspace(-1, 1, seeds)
+    rows = [
+        {"modulus": 23, "model": "m", "seed": seed, "train_size": size, "weight_decay": decay}
+        | {"parameter_norm": size**power * decay**-0.1 * np.exp(spread * z[seed])}
+        for seed in range(seeds)
+        for size in (80, 130, 210)
+        for decay in (1.0, 2.0)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_memory_by_seed_is_what_was_put_in() -> None:
+    found = memory_by_seed(memories(0.02)).sort_values("seed")
+    np.testing.assert_allclose(found["norm"], 0.02 * np.linspace(-1, 1, 8), atol=1e-12)
+    np.testing.assert_allclose(found["size"], -found["norm"] / 0.3, rtol=1e-9)
+    assert memory_by_seed(memories(0.02, seeds=1)).empty
 
 
 def fine(slope: float, noise: float = 0.0, seeds: int = 6) -> pd.DataFrame:

@@ -42,7 +42,8 @@ def test_without_weight_decay() -> None:
     decayed, bare = seeds(BASE, {"grok": 500}), replace(BASE, weight_decay=0.0)
     assert without(table(decayed + seeds(bare, {"grok": 3000}))).verdict == "confirmed"
     assert without(table(decayed + seeds(bare, {"grok": 400}))).verdict == "partly"
-    assert without(table(decayed + seeds(bare))).verdict == "not confirmed"
+    none = without(table(decayed + seeds(bare)))
+    assert none.verdict == "partly" and "harder: yes" in none.reason
     small, sgd = replace(bare, epsilon=1e-12), replace(bare, regulariser="l2", optimiser="sgd")
     found = without(table(decayed + seeds(bare) + seeds(small, {"grok": 3000}) + seeds(sgd)))
     assert found.verdict == "confirmed" and "nothing, small ε 100% of 3 runs" in found.measured

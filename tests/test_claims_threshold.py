@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_agreement import fine, runs_at
+from test_agreement import fine, memories, runs_at
 from test_threshold import networks
 
 from grokbook.claims import CLAIMS, VERDICTS
@@ -87,11 +87,15 @@ def test_verdict_of_networks_from_their_histories() -> None:
 
 
 def test_seeds() -> None:
-    assert per_seed(fine(1.0, noise=0.01)).verdict == "confirmed"
-    assert per_seed(fine(-1.0)).verdict == "not confirmed"
-    assert per_seed(fine(0.05, noise=0.1)).verdict in ("partly", "not confirmed")
-    assert per_seed(fine(1.0, seeds=3)).verdict == "not testable here"  # six networks
-    assert per_seed(fine(1.0, seeds=1)).verdict == "not testable here"
+    varied, same = memories(0.1), memories(1e-3)
+    assert per_seed(fine(1.0, noise=0.01), varied).verdict == "confirmed"
+    found = per_seed(fine(1.0, noise=0.01), same)
+    assert found.verdict == "partly" and "hardly differs" in found.reason
+    assert "not tested" in per_seed(fine(1.0, noise=0.01), varied[varied["seed"] < 2]).reason
+    assert per_seed(fine(-1.0), varied).verdict == "not confirmed"
+    assert per_seed(fine(0.05, noise=0.1), varied).verdict in ("partly", "not confirmed")
+    assert per_seed(fine(1.0, seeds=3), varied).verdict == "not testable here"  # six networks
+    assert per_seed(fine(1.0, seeds=1), varied).verdict == "not testable here"
 
 
 def test_both_sides() -> None:

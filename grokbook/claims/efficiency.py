@@ -44,12 +44,15 @@ def p1(c: Circuits) -> Finding:
         mem, gen, gap = with_interval(c.mem, of), with_interval(c.gen, of), difference(c, of)
         said.append(f"{words} C_mem {mem}, C_gen {gen}, difference {gap}")
         rises.append(mem.low > 0 and gap.low > 0)
-        level.append(flat(gen, max(0, min(mem.value, of(nearest_sizes(c.mem, c.gen))))))
+        nearby = of(nearest_sizes(c.mem, c.gen))
+        said[-1] += f" (C_mem at the sizes nearest to C_gen's {nearby:+.2f})"
+        level.append(flat(gen, max(0, min(mem.value, nearby))))
         calm += [abs(mem.value - of(c.mem_half)) < SETTLED, abs(gen.value - of(c.gen_half)) < SETTLED]
     verdict = "confirmed" if all(rises + level + calm) else "partly" if any(rises) else "not confirmed"
     dearer, constant = (("neither", "one", "both")[sum(holds)] for holds in (rises, level))
     reason = f"memorising alone gets dearer in {dearer} of the two currencies; generalising is shown to stay within "
-    reason += f"half of that slope in {constant}; the slopes have settled: {'yes' if all(calm) else 'no'}"
+    reason += f"half of C_mem's slope, near its own sizes too, in {constant}; "
+    reason += f"the slopes have settled: {'yes' if all(calm) else 'no'}"
     return Finding(verdict, f"d ln P / d ln D: {'; '.join(said)}", c.scale, reason)
 
 

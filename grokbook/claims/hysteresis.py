@@ -38,7 +38,7 @@ def twice(forgetting: pd.DataFrame, scratch: pd.DataFrame, scale: str) -> Findin
         return Finding("not confirmed", measured, scale, "the two sides are not shown to differ")
     held = all(TWICE[0] <= value <= TWICE[1] for value in (ratio, alike))
     verdict = "confirmed" if held and abs(moved) < SETTLED else "partly"
-    about = "by about two" if held else f"not by {TWICE[0]:g} to {TWICE[1]:g} at both times"
+    about = f"{'' if held else 'not '}by {TWICE[0]:g} to {TWICE[1]:g} at both times"
     reason = f"the sides differ, {about}; the factor has {'settled' if abs(moved) < SETTLED else 'not settled'}"
     return Finding(verdict, measured, scale, reason)
 

@@ -89,7 +89,7 @@ def figure_8(table: pd.DataFrame) -> Finding:
     compared = found["factor"].dropna()
     same = int((compared <= MARGIN).sum())
     measured = f"{forgets.sum()} of {len(found)} tasks forget, {nothing.sum()} to nearly nothing, "
-    measured += f"{front.sum()} with a front among these sizes"
+    measured += f"{front.sum()} with a front among these sizes, the others below it at each"
     measured += f"; the same size at every weight decay in {same} of {len(compared)}" if len(compared) else ""
     if len(found) < FEW:
         return Finding("not testable here", measured, scale, f"fewer than {FEW} tasks recorded")

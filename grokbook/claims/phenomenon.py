@@ -36,7 +36,9 @@ def figure_1a(table: pd.DataFrame) -> Finding:
     measured = f"{len(grokked)} of {len(delays)} runs reach 99%, all end at {least:.1%} or more"
     if grokked:
         measured += f"; 99% at least {min(grokked):.0f} times as late as the train set is fitted"
-    reason = "delayed generalisation in every run" if verdict == "confirmed" else "not every seed groks in these steps"
+    reason = "delayed generalisation in every run"
+    if verdict != "confirmed":
+        reason = f"{len(delays) - len(grokked)} of {len(delays)} seeds end short of the 99% asked for, or not late"
     return Finding(verdict, measured, where(table), reason)
 
 

@@ -44,7 +44,7 @@ def rounding(table: pd.DataFrame) -> Finding:
         )
     if not max(*halted.values(), *groks.values()):
         return Finding("not testable here", measured, scale, "no run is long enough to halt or to grok")
-    reason = "a standstill in two thirds with the usual loss, and none with the stable one: no"
+    reason = "asked were standstills in two thirds with the usual loss, and grokking with the stable one"
     return Finding("not confirmed", measured, scale, reason)
 
 
@@ -61,16 +61,20 @@ def bounded(table: pd.DataFrame) -> Finding:
     if runs.empty or "largest_weight" not in runs:
         return Finding("not testable here", "no largest weight", in_words(runs), "not measured")
     filled = runs["largest_weight"] * runs["weight_decay"]
-    by_decay = filled.groupby(runs["weight_decay"]).median()
-    measured = "largest weight over bound: " + ", ".join(f"{v:.2f} at {d:g}" for d, v in by_decay.items())
     fits = runs["outcome"] != "not fitted"
     rest = runs["converged"] & fits
+    counted = rest if rest.sum() >= SEEDS else fits | True
+    by_decay = filled[counted].groupby(runs["weight_decay"][counted]).median()
+    measured = f"largest weight over bound in {counted.sum()} runs: "
+    measured += ", ".join(f"{v:.2f} at {d:g}" for d, v in by_decay.items())
     if rest.sum() < SEEDS:
         reason = f"{rest.sum()} of {len(runs)} runs fit their data and have converged; beyond the bound: "
         reason += (
             f"{(filled > LEEWAY)[fits].sum()} of the {fits.sum()} that fit, {(filled > LEEWAY)[~fits].sum()} others"
         )
         return Finding("not testable here", measured, in_words(runs), reason)
+    measured += f"; left out, not converged or not fitted: {(~rest).sum()}, beyond the bound of them "
+    measured += f"{(filled > LEEWAY)[~rest].sum()}"
     runs, filled = runs[rest], filled[rest]
     if (filled > LEEWAY).any():
         return Finding(

@@ -78,7 +78,8 @@ def figure_6(table: pd.DataFrame, scale: str) -> Finding:
     if complete.any():
         return Finding("confirmed", measured, scale, "a plateau, then a faster fall of the norm and generalisation")
     if falls.any():
-        return Finding("partly", measured, scale, "the norm falls as accuracy rises, but no such run groks fully")
+        reason = f"in {falls.sum()} of {len(left)} cases the norm falls faster as accuracy rises, but none groks fully"
+        return Finding("partly", measured, scale, reason)
     moving = ends.loc[ends["outcome"] == "moving", "run"]
     paths = [run for key, run in table.groupby("run", observed=True) if key in set(moving)]
     resting = sum(any(rest.end == run["step"].max() for rest in plateaus(run)) for run in paths)

@@ -16,7 +16,7 @@ def ungrokking_live() -> list[TrainConfig]:
 
 
 def ungrokking_small() -> list[TrainConfig]:
-    """One seed of every weight decay but the slowest, three seeds of weight decay 1, the rest, three more seeds of 1."""
+    """One seed of every weight decay but the slowest, three seeds of weight decay 1, the rest, three more of 1."""
     base, sizes = TrainConfig("add", 53, 120, 20_000, model=NARROW), geometric(120, 900, 10)
     runs = grid(base, sizes, DECAYS, [0]) + grid(base, sizes, [1.0], range(1, 3))
     for seed in range(3):
