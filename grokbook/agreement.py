@@ -74,23 +74,28 @@ def centred(seeds: pd.DataFrame) -> pd.DataFrame:
     return table[table.groupby(FAMILY)["seed"].transform("size") > 1].reset_index(drop=True)
 
 
-def memory_by_seed(mem: pd.DataFrame) -> pd.DataFrame:
-    """How much dearer memorising is for one seed than for another, a row a modulus, model and seed.
+def deviations(values: pd.Series, groups: list[pd.Series]) -> pd.Series:
+    """Each value less the mean of its group, times the root of n / (n - 1): their mean square is the variance within
+    groups, without bias. nan in groups of one."""
+    of_group = values.groupby(groups)
+    count = of_group.transform("size")
+    return (values - of_group.transform("mean")) * np.sqrt(count / (count - 1).where(count > 1))
 
-    mem: memorising networks, as in `Evidence`. Columns modulus, model, seed; norm (mean over sizes and weight decays of
-    ln norm less its mean over seeds); size, the change of ln D_crit that this norm would make: norm over the slope of
-    ln norm in ln D, with a minus, since a dearer memory loses earlier. Modulus and model with one seed are left out.
+
+def memory_by_seed(mem: pd.DataFrame) -> pd.DataFrame:
+    """How much dearer a network's memory is than that of other seeds, a row a memorising network (`Evidence.mem`).
+
+    Columns modulus, model, seed; norm (`deviations` of ln norm among networks of one size and weight decay); size, the
+    change of ln D_crit that this norm makes: less by norm over d ln norm / d ln D, since a dearer memory loses earlier.
     """
-    rows = []
+    parts = []
     for (modulus, model), some in mem.groupby(["modulus", "model"], observed=True):
-        if some["seed"].nunique() < 2:
-            continue
         norm, size = (np.log(some[name].astype(float)) for name in ("parameter_norm", "train_size"))
-        alike = [some[name] for name in ("train_size", "weight_decay")]
-        left = norm - norm.groupby(alike).transform("mean")
+        left = deviations(norm, [some["train_size"], some["weight_decay"]])
         bend = slope((size - size.mean()).to_numpy(), norm.to_numpy())
-        rows += [(modulus, model, seed, by, -by / bend) for seed, by in left.groupby(some["seed"]).mean().items()]
-    return pd.DataFrame(rows, columns=["modulus", "model", "seed", "norm", "size"])
+        parts.append(some[["seed"]].assign(modulus=modulus, model=model, norm=left, size=-left / bend))
+    columns = ["modulus", "model", "seed", "norm", "size"]
+    return pd.concat(parts, ignore_index=True)[columns].dropna() if parts else pd.DataFrame(columns=columns)
 
 
 def seed_slope(table: pd.DataFrame) -> float:

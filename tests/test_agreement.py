@@ -10,6 +10,7 @@ from grokbook.agreement import (
     both_sides,
     by_seed,
     centred,
+    deviations,
     errors,
     exchanged_seeds,
     gap,
@@ -70,10 +71,19 @@ def memories(spread: float, power: float = 0.3, seeds: int = 8) -> pd.DataFrame:
 
 
 def test_memory_by_seed_is_what_was_put_in() -> None:
-    found = memory_by_seed(memories(0.02)).sort_values("seed")
-    np.testing.assert_allclose(found["norm"], 0.02 * np.linspace(-1, 1, 8), atol=1e-12)
+    found = memory_by_seed(memories(0.02))
+    z = np.linspace(-1, 1, 8)[found["seed"]]
+    np.testing.assert_allclose(found["norm"], 0.02 * z * np.sqrt(8 / 7), atol=1e-12)
     np.testing.assert_allclose(found["size"], -found["norm"] / 0.3, rtol=1e-9)
-    assert memory_by_seed(memories(0.02, seeds=1)).empty
+    assert len(found) == 48 and memory_by_seed(memories(0.02, seeds=1)).empty
+
+
+def test_deviations_have_the_variance_within_groups() -> None:
+    rng = np.random.default_rng(0)
+    group = pd.Series(np.repeat(np.arange(20_000), 3))
+    found = deviations(pd.Series(rng.normal(size=60_000) * 0.3) + 5.0 * group, [group])
+    assert (found**2).mean() == pytest.approx(0.09, rel=0.03)
+    assert deviations(pd.Series([1.0]), [pd.Series([0])]).isna().all()
 
 
 def fine(slope: float, noise: float = 0.0, seeds: int = 6) -> pd.DataFrame:

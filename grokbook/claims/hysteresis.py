@@ -38,8 +38,8 @@ def twice(forgetting: pd.DataFrame, scratch: pd.DataFrame, scale: str) -> Findin
         return Finding("not confirmed", measured, scale, "the two sides are not shown to differ")
     held = all(TWICE[0] <= value <= TWICE[1] for value in (ratio, alike))
     verdict = "confirmed" if held and abs(moved) < SETTLED else "partly"
-    about = f"{'' if held else 'not '}by {TWICE[0]:g} to {TWICE[1]:g} at both times"
-    reason = f"the sides differ, {about}; the factor has {'settled' if abs(moved) < SETTLED else 'not settled'}"
+    parts = {f"both factors from {TWICE[0]:g} to {TWICE[1]:g}": held, "settled": abs(moved) < SETTLED}
+    reason = "the sides differ; " + "; ".join(f"{text}: {'yes' if holds else 'no'}" for text, holds in parts.items())
     return Finding(verdict, measured, scale, reason)
 
 

@@ -73,10 +73,10 @@ def by_task(table: pd.DataFrame) -> pd.DataFrame:
 def in_words(found: pd.DataFrame, table: pd.DataFrame) -> str:
     """Moduli, sizes, weight decays and runs of what is judged."""
     moduli = " and ".join("S5" if p == 0 else f"p = {p}" for p in found["modulus"].unique())
-    sizes, decays = table["train_size"], sorted(table["weight_decay"].unique())
+    sizes, decays, seeds = table["train_size"], sorted(table["weight_decay"].unique()), table["seed"].nunique()
     return (
         f"{moduli}, D' = {sizes.min()} to {sizes.max()}, weight decay {', '.join(f'{w:g}' for w in decays)}, "
-        f"{found['runs'].sum()} runs, {found['converged'].sum()} of them converged"
+        f"{found['runs'].sum()} runs of {seeds} seed{'s' * (seeds > 1)}, {found['converged'].sum()} of them converged"
     )
 
 
@@ -89,7 +89,9 @@ def figure_8(table: pd.DataFrame) -> Finding:
     compared = found["factor"].dropna()
     same = int((compared <= MARGIN).sum())
     measured = f"{forgets.sum()} of {len(found)} tasks forget, {nothing.sum()} to nearly nothing, "
-    measured += f"{front.sum()} with a front among these sizes, the others below it at each"
+    measured += f"{front.sum()} with a front among these sizes"
+    beyond = int((forgets & ~front).sum())
+    measured += f" ({beyond} have less than one half at the largest size too)" if beyond else ""
     measured += f"; the same size at every weight decay in {same} of {len(compared)}" if len(compared) else ""
     if len(found) < FEW:
         return Finding("not testable here", measured, scale, f"fewer than {FEW} tasks recorded")

@@ -38,7 +38,10 @@ def figure_1a(table: pd.DataFrame) -> Finding:
         measured += f"; 99% at least {min(grokked):.0f} times as late as the train set is fitted"
     reason = "delayed generalisation in every run"
     if verdict != "confirmed":
-        reason = f"{len(delays) - len(grokked)} of {len(delays)} seeds end short of the 99% asked for, or not late"
+        never = int(np.isnan(delays).sum())
+        reason = f"{never} of {len(delays)} seeds do not reach 99% in these steps"
+        early = len(delays) - len(grokked) - never
+        reason += f", {early} do within ten times the steps of fitting" if early else ""
     return Finding(verdict, measured, where(table), reason)
 
 

@@ -44,7 +44,12 @@ def rounding(table: pd.DataFrame) -> Finding:
         )
     if not max(*halted.values(), *groks.values()):
         return Finding("not testable here", measured, scale, "no run is long enough to halt or to grok")
-    reason = "asked were standstills in two thirds with the usual loss, and grokking with the stable one"
+    parts = {
+        "standstills in two thirds with the usual loss": halted[ROUNDED] >= MOST,
+        "none with the stable one": halted[NONE] == 0,
+        "which groks": groks[NONE] >= MOST,
+    }
+    reason = "; ".join(f"{text}: {'yes' if holds else 'no'}" for text, holds in parts.items())
     return Finding("not confirmed", measured, scale, reason)
 
 
@@ -73,8 +78,8 @@ def bounded(table: pd.DataFrame) -> Finding:
             f"{(filled > LEEWAY)[fits].sum()} of the {fits.sum()} that fit, {(filled > LEEWAY)[~fits].sum()} others"
         )
         return Finding("not testable here", measured, in_words(runs), reason)
-    measured += f"; left out, not converged or not fitted: {(~rest).sum()}, beyond the bound of them "
-    measured += f"{(filled > LEEWAY)[~rest].sum()}"
+    measured += f"; left out as not converged or not fitted: {(~rest).sum()} runs, "
+    measured += f"{(filled > LEEWAY)[~rest].sum()} of which exceed the bound"
     runs, filled = runs[rest], filled[rest]
     if (filled > LEEWAY).any():
         return Finding(

@@ -57,7 +57,7 @@ def p4(table: pd.DataFrame, scale: str, critical: float) -> Finding:
     found, transient = semi_grokked(ends), int((ends["transient"] > 0).sum())
     measured = f"{len(found)} of {len(ends)} runs end converged at middling accuracy, {in_seeds(found, ends)}"
     if len(found):
-        measured += f" (at {found['accuracy'].min():.0%} to {found['accuracy'].max():.0%})"
+        measured += f"; their accuracies reach from {found['accuracy'].min():.0%} to {found['accuracy'].max():.0%}"
     measured += f"; {transient} rest for a while and rise"
     if found["seed"].nunique() > 1:
         ratio = found["train_size"] / critical

@@ -78,7 +78,10 @@ def figure_6(table: pd.DataFrame, scale: str) -> Finding:
     if complete.any():
         return Finding("confirmed", measured, scale, "a plateau, then a faster fall of the norm and generalisation")
     if falls.any():
-        reason = f"in {falls.sum()} of {len(left)} cases the norm falls faster as accuracy rises, but none groks fully"
+        reason = (
+            f"in {falls.sum()} of {len(left)} cases the norm falls faster as accuracy rises; none of these goes on "
+        )
+        reason += f"to more than {MIDDLING[1]:.0%}"
         return Finding("partly", measured, scale, reason)
     moving = ends.loc[ends["outcome"] == "moving", "run"]
     paths = [run for key, run in table.groupby("run", observed=True) if key in set(moving)]

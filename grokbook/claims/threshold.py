@@ -16,6 +16,7 @@ from grokbook.agreement import (
     agreement,
     by_seed,
     centred,
+    deviations,
     errors,
     exchanged_seeds,
     memory_by_seed,
@@ -105,18 +106,19 @@ def per_seed(seeds: pd.DataFrame, mem: pd.DataFrame) -> Finding:
         f"exchanged seeds do as much in {p:.1%}"
     )
     if found > 0 and p < SURE:
-        memory = memory_by_seed(mem)
-        norm, moves = memory["norm"].std(), memory["size"].std()
+        memory, rule = memory_by_seed(mem), deviations(np.log(seeds["predicted"]), [seeds[name] for name in CONDITION])
+        norm, moves, ours = (float(np.sqrt((part**2).mean())) for part in (memory["norm"], memory["size"], rule))
         reason = "networks with a larger generalising norm forget larger sets; "
-        if len(memory) < NETWORKS:
+        if len(memory[["modulus", "model", "seed"]].drop_duplicates()) < NETWORKS:
             return Finding("partly", measured, scale, reason + "C_mem's part is not tested")
-        ours = table["predicted"].std()
         measured += (
             f"; C_mem's norm differs between seeds by {norm:.1%}, worth {moves:.1%} of D_crit, C_gen's is worth "
         )
         measured += f"{ours:.1%}"
         both = moves >= MATTERS * ours
-        reason += f"C_mem's price {'differs between seeds too' if both else 'hardly differs between seeds'}"
+        reason += (
+            f"C_mem's price moves it {'as well' if both else f'by less than {MATTERS:g} of what that of C_gen does'}"
+        )
         return Finding("confirmed" if both else "partly", measured, scale, reason)
     verdict = "not confirmed" if found <= 0 else "partly"
     return Finding(verdict, measured, scale, "the slope is not shown to be positive")
