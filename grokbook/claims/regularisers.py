@@ -41,10 +41,10 @@ def others(table: pd.DataFrame) -> Finding:
 def without(table: pd.DataFrame) -> Finding:
     """Two statements: harder to elicit, and not impossible. Without any regulariser and in the stable loss, confirmed
     when MOST of the seeds of one of the UNCHARGED kinds grok, all later than with weight decay 1 (under gradient
-    descent: than with its L2 penalty). When only some grok, or earlier, or when none does though under the weakest weight decay as long runs do, partly: one of the two holds
-    (a reader's point; the last was "not confirmed" before, which it now never is). When none does there either, not
-    testable (a referee's point). The longest runs on record count. (Adam as usual was the only such kind until two
-    others were added, before they were run.)"""
+    descent: than with its L2 penalty). When only some grok, or earlier, or when none does though under the weakest
+    weight decay as long runs do, partly: one of the two holds (a reader's point; the last was "not confirmed" before,
+    which it now never is). When none does there either, not testable (a referee's point). The longest runs on record
+    count. (Adam as usual was the only such kind until two others were added, before they were run.)"""
     runs = fresh(table)
     bare, decayed = runs[runs["kind"].isin(UNCHARGED)], runs[(runs["kind"] == DECAY) & (runs["weight_decay"] == 1)]
     bare, scale = bare[bare["steps"] == bare["steps"].max()], in_words(runs)
