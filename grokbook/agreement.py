@@ -89,11 +89,11 @@ def memory_by_seed(mem: pd.DataFrame) -> pd.DataFrame:
     change of ln D_crit that this norm makes: less by norm over d ln norm / d ln D, since a dearer memory loses earlier.
     """
     parts = []
-    for (modulus, model), some in mem.groupby(["modulus", "model"], observed=True):
-        norm, size = (np.log(some[name].astype(float)) for name in ("parameter_norm", "train_size"))
+    for _, some in mem.groupby(["modulus", "model"], observed=True):
+        norm, size = (some[name].astype(float).apply(np.log) for name in ("parameter_norm", "train_size"))
         left = deviations(norm, [some["train_size"], some["weight_decay"]])
         bend = slope((size - size.mean()).to_numpy(), norm.to_numpy())
-        parts.append(some[["seed"]].assign(modulus=modulus, model=model, norm=left, size=-left / bend))
+        parts.append(some[["modulus", "model", "seed"]].assign(norm=left, size=-left / bend))
     columns = ["modulus", "model", "seed", "norm", "size"]
     return pd.concat(parts, ignore_index=True)[columns].dropna() if parts else pd.DataFrame(columns=columns)
 

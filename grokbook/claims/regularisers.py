@@ -89,7 +89,7 @@ def forgetting(table: pd.DataFrame) -> Finding:
     halves: dict[str, bool] = {}
     passes: list[bool] = []
     words = []
-    for name, rows in later.groupby("kind"):
+    for name, rows in ((str(kind), rows) for kind, rows in later.groupby("kind")):
         shot = fronts.snapshot(rows)
         ends, front = fronts.by_size(shot), fronts.fronts(shot)
         found[name] = bool(ends.iloc[0] < LOW and ends.iloc[-1] > HIGH)
