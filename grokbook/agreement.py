@@ -98,6 +98,22 @@ def memory_by_seed(mem: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[columns].dropna() if parts else pd.DataFrame(columns=columns)
 
 
+class BetweenSeeds(NamedTuple):
+    """Standard deviations between seeds, as logarithms: of the memorising norm, of what that norm does to D_crit
+    (`memory`), and of what the generalising norm does to it (`rule`)."""
+
+    norm: float
+    memory: float
+    rule: float
+
+
+def between_seeds(seeds: pd.DataFrame, mem: pd.DataFrame) -> BetweenSeeds:
+    """From `by_seed` and `Evidence.mem`; single networks of one condition are compared on both sides."""
+    memory = memory_by_seed(mem)
+    rule = deviations(np.log(seeds["predicted"]), [seeds[name] for name in CONDITION])
+    return BetweenSeeds(*(float(np.sqrt((part**2).mean())) for part in (memory["norm"], memory["size"], rule)))
+
+
 def seed_slope(table: pd.DataFrame) -> float:
     """d ln D* / d ln predicted between seeds, of a `centred` table: 1 if each network has its own D_crit."""
     return slope(table["predicted"].to_numpy(), table["size"].to_numpy())

@@ -24,7 +24,12 @@ OWN = {
     "L∞ bound": "largest_weight",
 }
 """The explicit kinds, and the norm that each charges for or bounds; weight decay as the paper sees it."""
-UNCHARGED = ("nothing", "nothing, small ε", "SGD with nothing")
+UNCHARGED = {
+    "nothing": "weight decay",
+    "nothing, small ε": "weight decay",
+    "SGD with nothing": "SGD with L2 penalty",
+}
+"""The kinds with no charge, in the stable loss; for each the kind that differs by a charge on the L2 norm."""
 BARE = ("dropout", *UNCHARGED, "nothing, usual loss")
 _NAMES = {
     ("decoupled", "adam"): "weight decay",

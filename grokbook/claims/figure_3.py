@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from grokbook.claims.verdict import Finding
+from grokbook.claims.verdict import Finding, answers
 from grokbook.efficiency import Circuits, bucket_slope, bucketed, gamma, inverse_kappa, nearest_sizes, slope_within
 from grokbook.statistics import bootstrap, permutation_test, slope
 
@@ -140,7 +140,7 @@ def ranges(c: Circuits) -> Finding:
         "at the extremes more efficient": min(cheaper) > 0,
     }
     verdict = "confirmed" if all(holds.values()) else "partly" if any(holds.values()) else "not confirmed"
-    reason = "; ".join(f"{what}: {'yes' if held else 'no'}" for what, held in holds.items())
+    reason = answers(holds)
     return Finding(verdict, measured, c.scale, reason)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from grokbook import fronts, results
 from grokbook.agreement import gap
-from grokbook.claims.verdict import Finding
+from grokbook.claims.verdict import Finding, answers
 from grokbook.threshold import CONDITION, Evidence, pick
 
 TWICE = (1.5, 3.0)  # "less than half of what the semi-grokking run required": a factor of about two
@@ -39,7 +39,7 @@ def twice(forgetting: pd.DataFrame, scratch: pd.DataFrame, scale: str) -> Findin
     held = all(TWICE[0] <= value <= TWICE[1] for value in (ratio, alike))
     verdict = "confirmed" if held and abs(moved) < SETTLED else "partly"
     parts = {f"both factors from {TWICE[0]:g} to {TWICE[1]:g}": held, "settled": abs(moved) < SETTLED}
-    reason = "the sides differ; " + "; ".join(f"{text}: {'yes' if holds else 'no'}" for text, holds in parts.items())
+    reason = "the sides differ; " + answers(parts)
     return Finding(verdict, measured, scale, reason)
 
 

@@ -46,7 +46,7 @@ def without(table: pd.DataFrame) -> Finding:
     which it now never is). When none does there either, not testable (a referee's point). The longest runs on record
     count. (Adam as usual was the only such kind until two others were added, before they were run.)"""
     runs = fresh(table)
-    bare, decayed = runs[runs["kind"].isin(UNCHARGED)], runs[(runs["kind"] == DECAY) & (runs["weight_decay"] == 1)]
+    bare, decay = runs[runs["kind"].isin(UNCHARGED)], runs["weight_decay"]
     bare, scale = bare[bare["steps"] == bare["steps"].max()], in_words(runs)
     if bare.empty:
         return Finding("not testable here", "no run without regulariser", scale, "none on record")
@@ -54,7 +54,7 @@ def without(table: pd.DataFrame) -> Finding:
     for name, rows in bare.groupby("kind"):
         share, highest = (rows["outcome"] == "grokked").mean(), rows["accuracy"].max()
         said.append(f"{name} {share:.0%} of {len(rows)} runs ({highest:.2f})")
-        charged = runs[runs["kind"] == "SGD with L2 penalty"] if str(name).startswith("SGD") else decayed
+        charged = runs[(runs["kind"] == UNCHARGED[str(name)]) & ((runs["kind"] != DECAY) | (decay == 1))]
         later = rows["grokked_at"].min() > charged.loc[charged["outcome"] == "grokked", "grokked_at"].max()
         confirmed += [str(name)] if share >= MOST and later and rows["seed"].nunique() >= SEEDS else []
         best = max(best, share)
@@ -87,15 +87,12 @@ def forgetting(table: pd.DataFrame) -> Finding:
     later = table[table["start"] != ""]
     found: dict[str, bool] = {}
     halves: dict[str, bool] = {}
-    passes: list[bool] = []
     words = []
     for name, rows in ((str(kind), rows) for kind, rows in later.groupby("kind")):
         shot = fronts.snapshot(rows)
         ends, front = fronts.by_size(shot), fronts.fronts(shot)
         found[name] = bool(ends.iloc[0] < LOW and ends.iloc[-1] > HIGH)
         halves[name] = bool(ends.iloc[0] < LOW and ends.iloc[-1] > HALF)
-        if name in OWN and name != DECAY:
-            passes.append(halves[name])
         size = f", D* {np.exp(np.log(front['size']).mean()):.0f}" if len(front) else ""
         seeds = shot["seed"].nunique()
         size += f" in {len(front)} of {seeds} seeds" if 0 < len(front) < seeds else ""
@@ -107,7 +104,7 @@ def forgetting(table: pd.DataFrame) -> Finding:
     if all(explicit) and len(explicit) > 2 and found.get(DECAY) and not any(found.get(name) for name in UNCHARGED):
         if later["seed"].nunique() >= SEEDS:
             return Finding("confirmed", measured, scale, "every regulariser makes it forget, below a size of its own")
-    if any(passes):
+    if any(half for name, half in halves.items() if name in OWN and name != DECAY):
         whole, part = [n for n in OWN if found.get(n)], [n for n in OWN if halves.get(n) and not found[n]]
         rest, bare = [n for n in OWN if n in found and not halves[n]], [n for n in UNCHARGED if found.get(n)]
         said = {f"to above {HIGH}": whole, f"to above {HALF}": part, "not so": rest, "without a charge as well": bare}

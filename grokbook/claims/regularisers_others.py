@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from grokbook.alternatives import fresh, in_words
-from grokbook.claims.verdict import Finding
+from grokbook.claims.verdict import Finding, answers
 from grokbook.delay import fit_delay
 from grokbook.statistics import bootstrap
 
@@ -49,7 +49,7 @@ def rounding(table: pd.DataFrame) -> Finding:
         "none with the stable one": halted[NONE] == 0,
         "which groks": groks[NONE] >= MOST,
     }
-    reason = "; ".join(f"{text}: {'yes' if holds else 'no'}" for text, holds in parts.items())
+    reason = answers(parts)
     return Finding("not confirmed", measured, scale, reason)
 
 
@@ -68,7 +68,7 @@ def bounded(table: pd.DataFrame) -> Finding:
     filled = runs["largest_weight"] * runs["weight_decay"]
     fits = runs["outcome"] != "not fitted"
     rest = runs["converged"] & fits
-    counted = rest if rest.sum() >= SEEDS else fits | True
+    counted = rest if rest.sum() >= SEEDS else pd.Series(True, runs.index)
     by_decay = filled[counted].groupby(runs["weight_decay"][counted]).median()
     measured = f"largest weight over bound in {counted.sum()} runs: "
     measured += ", ".join(f"{v:.2f} at {d:g}" for d, v in by_decay.items())

@@ -78,10 +78,8 @@ def figure_6(table: pd.DataFrame, scale: str) -> Finding:
     if complete.any():
         return Finding("confirmed", measured, scale, "a plateau, then a faster fall of the norm and generalisation")
     if falls.any():
-        reason = (
-            f"in {falls.sum()} of {len(left)} cases the norm falls faster as accuracy rises; none of these goes on "
-        )
-        reason += f"to more than {MIDDLING[1]:.0%}"
+        reason = f"in {falls.sum()} of {len(left)} cases the norm falls faster as accuracy rises; "
+        reason += f"none of these goes on to more than {MIDDLING[1]:.0%}"
         return Finding("partly", measured, scale, reason)
     moving = ends.loc[ends["outcome"] == "moving", "run"]
     paths = [run for key, run in table.groupby("run", observed=True) if key in set(moving)]

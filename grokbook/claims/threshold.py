@@ -14,16 +14,15 @@ from grokbook import fronts
 from grokbook.agreement import (
     FAMILY,
     agreement,
+    between_seeds,
     by_seed,
     centred,
-    deviations,
     errors,
     exchanged_seeds,
-    memory_by_seed,
     seed_slope,
 )
 from grokbook.claims.hysteresis import SETTLED, from_both_sides, width
-from grokbook.claims.verdict import Claim, Finding
+from grokbook.claims.verdict import Claim, Finding, answers
 from grokbook.statistics import bootstrap
 from grokbook.threshold import CONDITION, Evidence, points, recorded
 
@@ -78,7 +77,7 @@ def place(points: pd.DataFrame, earlier: pd.DataFrame | None = None) -> Finding:
         before = agreement(earlier).bias if earlier["loss"].notna().sum() > 2 else np.nan
         measured += f"; at half of the time {before:.2f} on average"
         parts["settled"] = bool(abs(np.log(found.bias / before)) < SETTLED)
-    reason = "; ".join(f"{text}: {'yes' if holds else 'no'}" for text, holds in parts.items())
+    reason = answers(parts)
     refuted = mean > FAR or found.correlation <= 0
     verdict = "confirmed" if all(parts.values()) else "not confirmed" if refuted else "partly"
     return Finding(verdict, measured, scale_of(kept), reason)
@@ -89,9 +88,8 @@ def per_seed(seeds: pd.DataFrame, mem: pd.DataFrame) -> Finding:
 
     Confirmed when the slope is positive, seeds exchanged within families do as much with chance below SURE, and C_mem's
     price varies between seeds by enough to move D_crit by MATTERS of what C_gen's does (asked for since a reader did,
-    when both were known). Not confirmed when the slope is not positive. Otherwise partly. It
-    needs NETWORKS networks in families of two at least
-    (added when three were known, for three can prove nothing either way).
+    when both were known). Not confirmed when the slope is not positive. Otherwise partly. It needs NETWORKS networks in
+    families of two at least (added when three were known, for three can prove nothing either way).
     """
     table = centred(seeds)
     used = len(seeds.merge(table[[*FAMILY, "seed"]], on=[*FAMILY, "seed"]))
@@ -106,16 +104,13 @@ def per_seed(seeds: pd.DataFrame, mem: pd.DataFrame) -> Finding:
         f"exchanged seeds do as much in {p:.1%}"
     )
     if found > 0 and p < SURE:
-        memory, rule = memory_by_seed(mem), deviations(np.log(seeds["predicted"]), [seeds[name] for name in CONDITION])
-        norm, moves, ours = (float(np.sqrt((part**2).mean())) for part in (memory["norm"], memory["size"], rule))
         reason = "networks with a larger generalising norm forget larger sets; "
-        if len(memory[["modulus", "model", "seed"]].drop_duplicates()) < NETWORKS:
+        if len(mem[["modulus", "model", "seed"]].drop_duplicates()) < NETWORKS:
             return Finding("partly", measured, scale, reason + "C_mem's part is not tested")
-        measured += (
-            f"; C_mem's norm differs between seeds by {norm:.1%}, worth {moves:.1%} of D_crit, C_gen's is worth "
-        )
-        measured += f"{ours:.1%}"
-        both = moves >= MATTERS * ours
+        by = between_seeds(seeds, mem)
+        measured += f"; C_mem's norm differs between seeds by {by.norm:.1%}, "
+        measured += f"worth {by.memory:.1%} of D_crit, C_gen's is worth {by.rule:.1%}"
+        both = by.memory >= MATTERS * by.rule
         reason += (
             f"C_mem's price moves it {'as well' if both else f'by less than {MATTERS:g} of what that of C_gen does'}"
         )

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from grokbook.claims.ungrokking_figures import HIGH, LOW, SHARP, figure_1b, figure_4, figure_7
-from grokbook.claims.verdict import Claim, Finding
+from grokbook.claims.verdict import Claim, Finding, answers
 from grokbook.fronts import (
     balanced,
     by_size,
@@ -113,13 +113,13 @@ def p3(table: pd.DataFrame) -> Finding:
         f"{'the whole interval' if bounds else 'the value'} is below a factor {MARGIN}": high <= MARGIN,
         "weight decays are exchangeable": p is not None and p >= CHANCE,
     }
-    reason = "; ".join(f"{text}: {'yes' if holds else 'no'}" for text, holds in parts.items())
+    reason = answers(parts)
     if p is None:
         reason = reason.removesuffix("no") + "no test with one seed"
     if all(parts.values()):
         return Finding("confirmed", measured, scale, reason)
     refuted = low > MARGIN and (p is None or p < CHANCE)
-    if not refuted and not any(parts.values()):
+    if not refuted and p is not None and not any(parts.values()):
         reason = f"a dependence is seen, but not shown to exceed a factor {MARGIN}: {reason}"
     return Finding("not confirmed" if refuted else "partly", measured, scale, reason)
 

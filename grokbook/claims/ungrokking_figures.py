@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from grokbook.claims.verdict import Finding
+from grokbook.claims.verdict import Finding, answers
 from grokbook.fronts import by_size, decay_time, fronts, in_words, shared_decay_time, snapshot
 from grokbook.statistics import climbs
 
@@ -91,5 +91,5 @@ def figure_7(table: pd.DataFrame) -> Finding:
         size = np.exp(climbs(np.log(ends.index.to_numpy(float)), ends.to_numpy(), MIDDLE))
         measured += f", {MIDDLE:g} at D' = {size:.0f}"
     measured += f"; {len(middling)} runs end middling, {flat} of them converged"
-    reason = "; ".join(f"{text}: {'yes' if holds else 'no'}" for text, holds in parts.items())
+    reason = answers(parts)
     return Finding(verdict, measured, in_words(table), reason)

@@ -1,6 +1,6 @@
 """What a verdict is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 VERDICTS = ("confirmed", "partly", "not confirmed", "not testable here")
@@ -19,6 +19,11 @@ class Finding:
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
             raise ValueError(f"verdict is {self.verdict!r}; it must be one of {', '.join(VERDICTS)}")
+
+
+def answers(parts: Mapping[str, bool]) -> str:
+    """Each part of a rule with yes or no, for a reason."""
+    return "; ".join(f"{text}: {'yes' if holds else 'no'}" for text, holds in parts.items())
 
 
 @dataclass(frozen=True)
