@@ -35,6 +35,11 @@ def test_every_judge_finds_something_on_what_is_recorded(key: str) -> None:
     assert finding.verdict in VERDICTS and finding.measured and finding.scale and finding.reason
 
 
+def test_the_readme_says_how_the_predictions_came_out() -> None:
+    assert "come out as *partly* there" in (ROOT / "README.md").read_text()
+    assert {judge(f"P{i}").verdict for i in range(1, 5)} == {"partly"}
+
+
 def test_unknown_claims_and_verdicts_are_refused() -> None:
     with pytest.raises(ValueError, match="key is 'P9'; claims are"):
         judge("P9")
