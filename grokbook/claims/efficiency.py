@@ -45,7 +45,7 @@ def p1(c: Circuits) -> Finding:
         said.append(f"{words} C_mem {mem}, C_gen {gen}, difference {gap}")
         rises.append(mem.low > 0 and gap.low > 0)
         nearby = of(nearest_sizes(c.mem, c.gen))
-        said[-1] += f" (C_mem at the sizes nearest to C_gen's {nearby:+.2f})"
+        said[-1] += f" (at the sizes nearest to C_gen's C_mem has {nearby:+.2f})"
         level.append(flat(gen, max(0, min(mem.value, nearby))))
         calm += [abs(mem.value - of(c.mem_half)) < SETTLED, abs(gen.value - of(c.gen_half)) < SETTLED]
     verdict = "confirmed" if all(rises + level + calm) else "partly" if any(rises) else "not confirmed"
