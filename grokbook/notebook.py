@@ -10,6 +10,8 @@ from pathlib import Path
 from IPython.core.formatters import format_display_data
 from IPython.display import display
 
+from grokbook import results
+
 DRIVE = Path("/content/drive/MyDrive")  # where Colab mounts its reader's storage
 
 
@@ -37,3 +39,19 @@ def glue(name: str, value: object, *, show: bool = False) -> None:
     prefix = "" if show else "application/papermill.record/"
     record = {"scrapbook": {"name": name, "mime_prefix": prefix}}
     display({prefix + kind: content for kind, content in data.items()}, metadata=record, raw=True)
+
+
+def sources(*names: str) -> None:
+    """Print where the records of these experiments come from: runs by state, hours, machine, date, code, and how to
+    run one of them again. Raises ValueError when one of them has no record."""
+    for name in names:
+        made = results.provenance(name)
+        commits, machines = (sorted({origin[key] for origin in made["origins"]}) for key in ("commit", "machine"))
+        key = next(run["key"] for run in made["runs"] if run["state"] != "missing")
+        print(f"{name}: {made['description']}")
+        states = ", ".join(f"{count} {state}" for state, count in made["runs_by_state"].items())
+        print(f"  runs by state, those that others start from included: {states}")
+        pace = f"{made['worker_hours']:.1f} core hours, {made['steps_per_second']:.0f} run-steps a second on a core"
+        print(f"  {pace}, {'; '.join(machines)}; recorded {made['recorded'][:10]}")
+        print("  code at commit", ", ".join(commit[:10] for commit in commits))
+        print(f"  one run again: grokbook rerun {name} {key}")

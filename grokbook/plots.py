@@ -58,6 +58,17 @@ def label_line(axes: plt.Axes, text: str, x: float, y: float, role: str, **optio
     axes.annotate(text, (x, y), xytext=(4, 0), textcoords="offset points", color=COLOURS[role], va="center", **options)
 
 
+def dots(axes: Axes, x: Any, y: Any, converged: Any, colour: Any, **options: Any) -> None:
+    """A dot a run: filled where the run has converged (module `convergence`), hollow where it was still moving.
+
+    x, y, converged: sequences with an entry a run. options: matplotlib's, for all of them.
+    """
+    x, y, flat = np.asarray(x), np.asarray(y), np.asarray(converged, dtype=bool)
+    for which, face in ((~flat, "white"), (flat, colour)):
+        look = {"ls": "", "marker": "o", "ms": 4, "color": colour, "markerfacecolor": face} | options
+        axes.plot(x[which], y[which], **look)
+
+
 @dataclass(frozen=True)
 class Curve:
     """A column of a history, the role whose colour it takes, and the words beside it."""
