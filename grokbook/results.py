@@ -94,7 +94,7 @@ def overview() -> pd.DataFrame:
     """All that is on record, a row an experiment.
 
     Columns: figures (of the paper); runs, those among them that have converged, and what is still to run, each with the
-    runs they start from; core hours.
+    runs they start from; core hours; run-steps a second on one core.
     """
     rows = {}
     for name in filter(recorded, EXPERIMENTS):
@@ -106,6 +106,7 @@ def overview() -> pd.DataFrame:
             "converged": states.get("converged", 0),
             "still to run": states.get("missing", 0),
             "core hours": made["worker_hours"],
+            "run-steps a second": made["steps_per_second"],
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("experiment")
 

@@ -61,9 +61,23 @@ def test_figure_8_confirmed_and_each_way_to_lose_it() -> None:
     assert figure_8(pd.concat(four()[:2])).verdict == "not testable here"
 
 
-def test_a_task_without_a_front_can_forget_all_the_same() -> None:
-    found = figure_8(pd.concat([*four()[:2], sweep("c", 5000), sweep("d", 6000)]))
-    assert found.measured.startswith("4 of 4 tasks forget, 4 to nearly nothing, 2 with a front")
+def test_a_task_that_knows_little_at_every_size_tells_nothing() -> None:
+    unknown = [sweep("e", 5000), sweep("f", 6000)]
+    found = figure_8(pd.concat([*four(), *unknown]))
+    assert found.measured.startswith("4 of 4 tasks forget, 4 of them to nearly nothing (2 more tell nothing")
+    assert found.verdict == "confirmed"
+    assert figure_8(pd.concat([*four()[:2], *unknown])).verdict == "not testable here"
+
+
+def test_fronts_that_still_move_settle_nothing_about_weight_decay() -> None:
+    moving = [table.copy() for table in four()]
+    for table, size in zip(moving, (300, 400, 500, 600), strict=True):
+        front = size * (table["step"].clip(lower=1) * table["weight_decay"] / 12_000) ** 0.1
+        table["mirror_free_accuracy"] = 1 / (1 + (front / table["train_size"]) ** 8)
+        assert by_task(table)["moved"].iloc[0] == pytest.approx(0.1 * np.log(2), rel=0.1)
+    finding = figure_8(pd.concat(moving))
+    assert finding.verdict == "partly"
+    assert "in 4 of 4, 0 of them settled" in finding.measured and "still move" in finding.reason
 
 
 def test_most_is_more_than_half() -> None:

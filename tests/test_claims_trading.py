@@ -1,12 +1,13 @@
 """The verdicts on Figure 10 and Appendix A.4 turn when the tables do."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from grokbook.claims import CLAIMS, VERDICTS
+from grokbook.claims import CLAIMS, VERDICTS, trading
 from grokbook.claims.trading import figure_10a, figure_10b, initialisation, interval
 from grokbook.mixture import lookup_ratio, twins
 
@@ -130,3 +131,20 @@ def test_registered_claims_answer_from_what_is_recorded(key: str) -> None:
     claim = CLAIMS[key]
     assert claim.chapter == "11-trading-norm"
     assert claim.judge().verdict in VERDICTS
+
+
+def test_the_chapter_states_every_number_of_the_rules() -> None:
+    chapter = (Path(__file__).resolve().parent.parent / "book" / f"{trading.CHAPTER}.ipynb").read_text()
+    numbers = [name for name, value in vars(trading).items() if name.isupper() and isinstance(value, int | float)]
+    assert len(numbers) >= 9
+    assert [name for name in numbers if f"trading.{name}" not in chapter] == []
+
+
+def test_a_wide_interval_over_seeds_is_partly() -> None:
+    """Two seeds that rise and a third that is upside down: enough for "partly" if the whole still leans upwards."""
+    steep = table(lambda size: (size / 400) ** 5.0, seeds=3)
+    assert figure_10a(steep).verdict == "confirmed"
+    third = steep["seed"] == 2
+    steep.loc[third, ["share", "weight_share"]] = steep.loc[third, ["share", "weight_share"]].to_numpy()[::-1]
+    found = figure_10a(steep)
+    assert found.verdict != "confirmed" and interval(steep, "share")[0] < trading.SURELY

@@ -13,6 +13,9 @@ def test_p2_wants_both_ends_a_narrow_front_that_rests_and_three_seeds() -> None:
     good = sweep(width=0.35)
     assert claims.at_all(claims.p2, {53: good}).verdict == "confirmed"
     assert "within 0.35 [0.35, 0.35] decades" in claims.p2(good).measured
+    found = fronts.fronts(fronts.snapshot(good))
+    low, high = claims.interval(found, claims.place) or (0, 0)
+    assert low < claims.place(found) < high and f"[{low:.0f}, {high:.0f}]" in claims.p2(good).measured
     two = claims.at_all(claims.p2, {53: sweep(width=0.35, seeds=2)})
     assert two.verdict == "partly" and "fewer than 3 seeds" in two.reason
     moving = claims.p2(sweep(width=0.35, clock=12.0))
@@ -53,7 +56,9 @@ def test_p3_with_one_seed_never_says_more_than_partly() -> None:
 def test_p3_leaves_out_weight_decays_whose_front_still_moves_if_enough_remain() -> None:
     table = sweep(clock=1.5, decays=(0.1, 0.5, 1.0, 2.0))
     assert "weight decay 0.5, 1.0, 2.0," in claims.p3(table).scale
+    assert claims.settled_decays(table) == [0.5, 1.0, 2.0]
     narrow = claims.p3(table[table["weight_decay"] != 0.5])  # those that rest span a factor of two only
+    assert claims.settled_decays(table[table["weight_decay"] != 0.5]) == []
     assert "weight decay 0.1, 1.0, 2.0," in narrow.scale and "the fronts have settled: no" in narrow.reason
     assert narrow.verdict != "confirmed"
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from grokbook.claims import CLAIMS, VERDICTS
-from grokbook.claims.waiting import coefficient, recorded, super_exponential
+from grokbook.claims.waiting import bound, coefficient, likelihoods, recorded, super_exponential
 
 SIZES = np.arange(240, 460, 20)
 
@@ -40,6 +40,30 @@ def test_each_verdict(table: pd.DataFrame, verdict: str) -> None:
     found = super_exponential(table)
     assert found.verdict == verdict
     assert "times as long" in found.measured and "8 seeds of made" in found.scale
+
+
+def test_a_bend_that_only_two_sets_together_show_is_part_of_the_claim() -> None:
+    steep, flat = times(0, slope=-0.04, noise=0.4), times(0, slope=-0.01, noise=0.4)
+    steep = steep[steep["train_size"] < 350].assign(experiment="steep")
+    both = pd.concat([steep, flat[flat["train_size"] >= 350]], ignore_index=True)
+    found = super_exponential(both)
+    assert found.verdict == "partly" and "only the sets together" in found.reason
+    assert "alone made [" in found.measured and "and steep [" in found.measured
+    bent = times(1e-4)
+    halves = np.where(bent["train_size"] < 350, "one", "other")
+    assert super_exponential(bent.assign(experiment=halves)).verdict == "confirmed"
+
+
+def test_a_set_in_which_nothing_grokked_bounds_nothing() -> None:
+    assert bound(times(0).assign(seen=False), 2) == (-np.inf, np.inf)
+
+
+def test_a_power_law_is_the_likelier_where_it_is_the_law() -> None:
+    made = times(0)
+    noise = np.log(made["steps"]) - 8 + 0.02 * (made["train_size"] - 350)
+    made["steps"] = np.exp(40 - 6 * np.log(made["train_size"]) + noise)
+    found = likelihoods(made)
+    assert found["power of D"] > found["line"] and found["with a bend"] > found["line"]
 
 
 def test_the_claim_is_judged_on_what_is_recorded() -> None:

@@ -42,6 +42,23 @@ def test_recorded_scale_covers_what_the_figures_need() -> None:
     assert len(seen("semi-grokking", "seed")) >= 10
 
 
+def test_live_runs_of_one_circuit_alone_are_what_chapter_07_says() -> None:
+    memorising, generalising = (EXPERIMENTS[name].runs("live") for name in ("memorisation", "generalisation"))
+    assert len({config.train_size for config in memorising}) == 3 and len({config.seed for config in memorising}) == 2
+    assert len({config.train_size for config in generalising}) == 1 and len(generalising) == 3
+    assert len({(c.steps, c.weight_decay, c.modulus) for c in memorising + generalising}) == 1
+
+
+def test_live_ungrokking_is_what_chapters_08_and_11_say() -> None:
+    configs = EXPERIMENTS["ungrokking"].runs("live")
+    sizes, decays = ({getattr(config, name) for config in configs} for name in ("train_size", "weight_decay"))
+    assert (len(configs), len(sizes), len(decays)) == (8, 4, 2) and 1.0 in decays
+    assert min(sizes) < 0.05 * 31**2 and max(sizes) > 0.4 * 31**2
+    assert {(config.modulus, config.seed, config.start and config.start.train_size) for config in configs} == {
+        (31, 0, 31**2)
+    }
+
+
 def test_one_start_is_shared_by_all_weight_decays() -> None:
     configs = EXPERIMENTS["ungrokking"].runs("small")
     starts = set(with_starts(configs)) - set(configs)

@@ -122,6 +122,19 @@ def test_every_figure_has_a_caption_and_says_what_it_shows(path: Path) -> None:
             assert len(about.get("image", {}).get("alt", "")) > 20, cell.source
 
 
+RECORDED = [path for path in NOTEBOOKS if re.match(r"(07|08|09|10|11)-|intro", path.name)]
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_figures_from_recorded_runs_lead_to_where_they_are_from(path: Path) -> None:
+    cells, label = nbformat.read(path, 4).cells, f"runs-{path.stem[:2] if path.stem != 'intro' else 'intro'}"
+    captions = [cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", "") for cell in cells]
+    assert any(f"<{label}>" in caption for caption in captions), "no caption links to the runs"
+    place = next(k for k, cell in enumerate(cells) if f"({label})=" in cell.source)
+    told = next(cell for cell in cells[place:] if cell.cell_type == "code")
+    assert "sources(" in told.source or "provenance(" in told.source
+
+
 @each_notebook
 def test_is_spelt_right(path: Path, tmp_path: Path) -> None:
     """Prose, code, captions and alternative texts, by codespell's list of common mistakes."""

@@ -6,7 +6,16 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from grokbook.plots import COLOURS, QUANTITIES, Curve, draw_runs, label_between, loss_and_accuracy, training_curves
+from grokbook.plots import (
+    COLOURS,
+    QUANTITIES,
+    Curve,
+    dots,
+    draw_runs,
+    label_between,
+    loss_and_accuracy,
+    training_curves,
+)
 
 STEPS = np.array([0, 1, 10, 100, 1000, 10_000])
 
@@ -33,6 +42,16 @@ def grokking(run: int, late: int = 2) -> pd.DataFrame:
 def close_figures():
     yield
     plt.close("all")
+
+
+def test_dots_are_hollow_where_a_run_was_still_moving() -> None:
+    table = pd.DataFrame({"x": [1, 2, 3], "y": [0.1, 0.2, 0.3], "flat": [True, False, True]}, index=[7, 8, 9])
+    _, axes = plt.subplots()
+    dots(axes, table["x"], table["y"], table["flat"], COLOURS["mem"], ms=3)
+    faces = {x: to_hex(line.get_markerfacecolor()) for line in axes.lines for x in line.get_xdata()}
+    assert faces == {1: COLOURS["mem"].lower(), 2: "#ffffff", 3: COLOURS["mem"].lower()}
+    assert {to_hex(line.get_markeredgecolor()) for line in axes.lines} == {COLOURS["mem"].lower()}
+    assert {line.get_markersize() for line in axes.lines} == {3}
 
 
 @pytest.mark.parametrize("name", QUANTITIES)

@@ -125,8 +125,10 @@ def test_the_recorded_sweep_fits_into_the_page():
 def test_the_still_picture_draws_every_run(table):
     figure = still(table, table[table["run"] == "run 1"])
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["accuracy", "correct logit", "norm"]
-    finals = next(axes for axes in figure.axes if axes.get_title() == "final test accuracy").get_lines()[0]
-    assert len(finals.get_xdata()) == table["run"].nunique()
+    moving, flat = next(axes for axes in figure.axes if axes.get_title() == "final test accuracy").get_lines()[:2]
+    runs = last_rows(table)
+    assert len(moving.get_xdata()) == (~runs["converged"]).sum() and moving.get_markerfacecolor() == "white"
+    assert len(flat.get_xdata()) == runs["converged"].sum() and flat.get_markerfacecolor() == flat.get_color()
 
 
 @pytest.fixture

@@ -1,8 +1,13 @@
 """Counting semi-grokked runs (chapter 10): shares with intervals, by runs and by seeds."""
 
+from math import ceil, log
+
 import pandas as pd
 from scipy.stats import binomtest
 
+PAPER_SHARE = 6 / 200  # "Out of 200 runs, at least 6"
+ENOUGH = 20  # runs, before a share means anything
+ABSENCE = ceil(log(0.05) / log(1 - PAPER_SHARE))  # runs, before none means anything: at the paper's share, 95% see one
 LATER = 3.0  # "well after": middling accuracy begins at this multiple of the steps to memorise, or later
 
 

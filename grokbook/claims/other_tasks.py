@@ -2,14 +2,16 @@
 
 The caption makes three statements. Thresholds, fixed before the recorded runs were made:
 
-    forgets       "in many cases test accuracy falls below 100%": below 50% at the smallest size, in at least half of
-                  the tasks, for all networks start from a whole table that they know
+    forgets       "in many cases test accuracy falls below 100%": above 50% at the largest size and below 50% at the
+                  smallest, in at least half of the tasks that tell
     to nothing    "often to nearly 0": below 10% at the smallest size, in at least half of the tasks that forget
     same place    "for most datasets the transition point is independent of weight decay": the transition sizes of the
-                  weight decays within a factor of 1.25 of each other, in more than half of the tasks that have several
+                  weight decays within a factor of 1.25 of each other, in more than half of the tasks that have several,
+                  and settled: moved by less than SETTLED in the last factor of two of training
 
-(The first asked for 50% at the largest size as well, until a referee saw that two tasks that forget at every size then
-counted as not forgetting. Whether there is a front among our sizes is another question, and is said besides.)
+A task with less than 50% at its largest size too tells nothing: either its front lies beyond, or its network never held
+the rule it is asked to lose. (Two referees changed this: such tasks counted as not forgetting at first, as forgetting
+later. "Settled" is what the book asks of fronts elsewhere, and came with the second change.)
 Confirmed when all three hold (the third with FEW tasks or more to compare), not confirmed when fewer than half of the
 tasks forget, else partly. The third compares at equal decay time (module `fronts`), because a run with half the weight
 decay has gone half as far in as many steps.
@@ -22,11 +24,12 @@ import pandas as pd
 
 from grokbook import results
 from grokbook.claims.verdict import Claim, Finding
-from grokbook.fronts import decay_time, end, factor, fronts, shared_decay_time, snapshot
+from grokbook.fronts import decay_time, end, factor, fronts, shared_decay_time, snapshot, speed
 
 LOST = 0.5
 NOTHING = 0.1
 MARGIN = 1.25
+SETTLED = 0.05  # of ln D*, in the last factor of two, as in module `ungrokking`
 FEW = 3  # tasks, fewer of which say nothing about tasks in general
 
 
@@ -42,7 +45,8 @@ def by_task(table: pd.DataFrame) -> pd.DataFrame:
     lowest, highest: mean mirror-free accuracy at the end, at the smallest and the largest size;
     size: the geometric mean of the transition sizes at the end over seeds and weight decays, low and high their range,
     width: their mean width in decades (nan where accuracy does not pass one half);
-    factor: largest over smallest transition size among weight decays at equal decay time (nan with fewer than two).
+    factor: largest over smallest transition size among weight decays at equal decay time (nan with fewer than two);
+    moved: how far the fronts moved in the last factor of two of training (mean of ln D*; nan where there is none).
     """
     rows = []
     for (task, modulus), runs in table.groupby(["task", "modulus"], sort=False, observed=True):
@@ -65,6 +69,7 @@ def by_task(table: pd.DataFrame) -> pd.DataFrame:
                 "high": sizes.max(),
                 "width": found["width"].mean(),
                 "factor": factor(fair) if fair["weight_decay"].nunique() > 1 else np.nan,
+                "moved": speed(runs).mean(),
             }
         )
     return pd.DataFrame(rows)
@@ -84,21 +89,23 @@ def figure_8(table: pd.DataFrame) -> Finding:
     """Figure 8, by the three statements above."""
     found = by_task(table)
     scale = in_words(found, table)
-    forgets, nothing = found["lowest"] < LOST, found["lowest"] < NOTHING
-    front = forgets & (found["highest"] > LOST)
-    compared = found["factor"].dropna()
-    same = int((compared <= MARGIN).sum())
-    measured = f"{forgets.sum()} of {len(found)} tasks forget, {nothing.sum()} to nearly nothing, "
-    measured += f"{front.sum()} with a front among these sizes"
-    beyond = int((forgets & ~front).sum())
-    measured += f" ({beyond} have less than one half at the largest size too)" if beyond else ""
-    measured += f"; the same size at every weight decay in {same} of {len(compared)}" if len(compared) else ""
-    if len(found) < FEW:
-        return Finding("not testable here", measured, scale, f"fewer than {FEW} tasks recorded")
-    if forgets.sum() < len(found) / 2:
+    tell = found["highest"] > LOST
+    forgets = tell & (found["lowest"] < LOST)
+    nothing = forgets & (found["lowest"] < NOTHING)
+    compared = found.dropna(subset="factor")
+    same, calm = int((compared["factor"] <= MARGIN).sum()), int((compared["moved"].abs() < SETTLED).sum())
+    measured = f"{forgets.sum()} of {tell.sum()} tasks forget, {nothing.sum()} of them to nearly nothing"
+    measured += f" ({(~tell).sum()} more tell nothing: less than one half at every size)" if not tell.all() else ""
+    if len(compared):
+        measured += f"; the same size at every weight decay in {same} of {len(compared)}, {calm} of them settled"
+    if tell.sum() < FEW:
+        return Finding("not testable here", measured, scale, f"fewer than {FEW} tasks on record tell")
+    if forgets.sum() < tell.sum() / 2:
         return Finding("not confirmed", measured, scale, "most tasks do not ungrok at these sizes")
-    often, independent = nothing.sum() >= forgets.sum() / 2, same > len(compared) / 2 and len(compared) >= FEW
-    third = "yes" if independent else "no" if len(compared) >= FEW else f"fewer than {FEW} tasks have two weight decays"
+    often, most = nothing.sum() >= forgets.sum() / 2, len(compared) / 2
+    independent = same > most and calm > most and len(compared) >= FEW
+    third = "yes" if independent else "so far, but the fronts still move" if same > most else "no"
+    third = third if len(compared) >= FEW else f"fewer than {FEW} tasks have two weight decays"
     reason = f"forgetting in many: yes; often to nearly 0: {'yes' if often else 'no'}; weight decay has no say: {third}"
     return Finding("confirmed" if often and independent else "partly", measured, scale, reason)
 

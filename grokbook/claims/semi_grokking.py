@@ -2,16 +2,18 @@
 `semi_grokking_figures`.
 
 What counts as semi-grokked is defined in module `outcomes`. The thresholds were fixed after a prototype of 20 short
-runs and before the recorded runs, but for NEAR. P4 asks for existence, and we ask for it twice: one run is an anecdote.
+runs and before the recorded runs, but for NEAR and ABSENCE. P4 asks for existence, and we ask for it twice: one run is
+an anecdote.
 """
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
 from grokbook import results, threshold
-from grokbook.claims.counting import in_seeds, semi_grokked
-from grokbook.claims.semi_grokking_figures import ENOUGH, figure_1c, figure_5, figure_6
+from grokbook.claims.counting import ABSENCE, in_seeds, semi_grokked
+from grokbook.claims.semi_grokking_figures import figure_1c, figure_5, figure_6, negative_logits
 from grokbook.claims.verdict import Claim, Finding
 from grokbook.outcomes import outcomes
 
@@ -49,7 +51,7 @@ def tie(table: pd.DataFrame) -> float:
 
 def p4(table: pd.DataFrame, scale: str, critical: float) -> Finding:
     """P4: confirmed with two semi-grokked runs of different seeds within a factor NEAR of D_crit; partly with one, with
-    such runs elsewhere, or with only transient plateaus.
+    such runs elsewhere, or with only transient plateaus. None among ABSENCE runs deny it.
 
     critical: `tie` of these runs; nan when it is not known, and then no run is near.
     """
@@ -57,7 +59,8 @@ def p4(table: pd.DataFrame, scale: str, critical: float) -> Finding:
     found, transient = semi_grokked(ends), int((ends["transient"] > 0).sum())
     measured = f"{len(found)} of {len(ends)} runs end converged at middling accuracy, {in_seeds(found, ends)}"
     if len(found):
-        measured += f"; their accuracies reach from {found['accuracy'].min():.0%} to {found['accuracy'].max():.0%}"
+        measured += f"; their accuracies reach from {found['accuracy'].min():.0%} to {found['accuracy'].max():.0%}, "
+        measured += f"{(found['accuracy'] < 0.8).sum()} below 80%"
     measured += f"; {transient} rest for a while and rise"
     if found["seed"].nunique() > 1:
         ratio = found["train_size"] / critical
@@ -65,13 +68,24 @@ def p4(table: pd.DataFrame, scale: str, critical: float) -> Finding:
         if critical == critical:
             measured += f"; at {ratio.min():.1f} to {ratio.max():.1f} times D_crit by prices"
         reason = "such ends, well after memorising: yes; where the two circuits cost about alike: "
-        return Finding("confirmed" if near else "partly", measured, scale, reason + ("yes" if near else "no"))
+        reason += where_tied(ends, near, critical)
+        return Finding("confirmed" if near else "partly", measured, scale, reason)
     if len(found) or transient:
         why = "they are of one seed; two are asked for" if len(found) else "a rest that ends is not a final state"
         return Finding("partly", measured, scale, why)
-    if len(ends) < ENOUGH:
-        return Finding("not testable here", measured, scale, f"fewer than {ENOUGH} runs")
+    if len(ends) < ABSENCE:
+        return Finding("not testable here", measured, scale, f"none, but of fewer than {ABSENCE} runs")
     return Finding("not confirmed", measured, scale, "every run ends at one of the extremes, or still moves")
+
+
+def where_tied(ends: pd.DataFrame, near: bool, critical: float) -> str:
+    """Whether runs of two seeds semi-grok within a factor NEAR of D_crit, and if not, whether it was tried there."""
+    if near or not critical > 0:
+        return "yes" if near else "not known"
+    ratios = ends["train_size"].to_numpy() / critical
+    distance = np.maximum(ratios, 1 / ratios)
+    closest = ratios[distance.argmin()]
+    return "no" if distance.min() <= NEAR else f"not tried, the closest set is {closest:.1f} times that"
 
 
 def on_record(judge: Callable[[pd.DataFrame, str], Finding]) -> Callable[[], Finding]:
@@ -116,5 +130,12 @@ CLAIMS = {
         "one chosen run; .55 for 10^7 steps",
         CHAPTER,
         on_record(figure_6),
+    ),
+    "Appendix B, negative logits": Claim(
+        "Appendix B, negative logits",
+        "In semi-grokking the correct logits of C_mem on the train set are large and negative.",
+        "none given",
+        CHAPTER,
+        on_record(negative_logits),
     ),
 }

@@ -56,6 +56,11 @@ def span(found: pd.DataFrame) -> str:
     return f"{found['weight_decay'].min():g} to {found['weight_decay'].max():g}"
 
 
+def place(found: pd.DataFrame) -> float:
+    """Where the fronts are, in pairs: their geometric mean."""
+    return float(np.exp(np.log(found["size"]).mean()))
+
+
 def p2(table: pd.DataFrame) -> Finding:
     """P2: with accuracy below LOW at the smallest size and above HIGH at the largest, the mean width of the fronts,
     with the whole of its interval, is at most SHARP, and they have settled: confirmed. Not confirmed when an end is
@@ -68,8 +73,8 @@ def p2(table: pd.DataFrame) -> Finding:
         return Finding("not confirmed", measured, in_words(table), "no transition from near-random to very strong")
     width, bounds = found["width"].mean(), interval(found, lambda rows: rows["width"].mean())
     moved = float(np.exp(speed(table).mean()) - 1)
-    size = np.exp(np.log(found["size"]).mean())
-    measured = f"mirror-free accuracy 10% to 90% within {shown(width, bounds)} decades of D' around {size:.0f}; "
+    size = shown(place(found), interval(found, place), ".0f")
+    measured = f"mirror-free accuracy 10% to 90% within {shown(width, bounds)} decades of D' around {size}; "
     measured += f"front moving by {moved:+.1%}"
     sharp = (bounds[1] if bounds else width) <= SHARP
     if sharp and abs(moved) < SETTLED:
@@ -80,6 +85,13 @@ def p2(table: pd.DataFrame) -> Finding:
     return Finding(verdict, measured, in_words(table), f"there is a transition; it is not {missing}")
 
 
+def settled_decays(table: pd.DataFrame) -> list[float]:
+    """The weight decays whose fronts have settled, if they span a factor RANGE; none otherwise."""
+    moved = speed(table).groupby("weight_decay").mean()
+    calm = moved.index[moved.abs() < SETTLED].tolist()
+    return calm if len(calm) > 1 and max(calm) >= RANGE * min(calm) else []
+
+
 def p3(table: pd.DataFrame) -> Finding:
     """P3, on the weight decays whose fronts have settled, if they span a factor RANGE, otherwise on all of them.
 
@@ -87,10 +99,8 @@ def p3(table: pd.DataFrame) -> Finding:
     at CHANCE. Not confirmed when the interval (with one seed: the value) lies above MARGIN and the test, if there is
     one, finds it. Otherwise partly.
     """
-    moved = speed(table).groupby("weight_decay").mean()
-    calm = moved.index[moved.abs() < SETTLED]
-    settled = len(calm) > 1 and calm.max() >= RANGE * calm.min()
-    chosen = table[table["weight_decay"].isin(calm)] if settled else table
+    settled = settled_decays(table)
+    chosen = table[table["weight_decay"].isin(settled)] if settled else table
     found = balanced(fronts(snapshot(chosen)))
     judged = chosen[chosen["weight_decay"].isin(found["weight_decay"]) & chosen["seed"].isin(found["seed"])]
     scale = in_words(judged if len(judged) else chosen)
@@ -109,13 +119,12 @@ def p3(table: pd.DataFrame) -> Finding:
         measured += "" if (p_alike := exchangeable(alike)) is None else f", p = {p_alike:.3g}"
     low, high = bounds or (ratio, ratio)
     parts = {
-        "the fronts have settled": settled,
+        "the fronts have settled": bool(settled),
         f"{'the whole interval' if bounds else 'the value'} is below a factor {MARGIN}": high <= MARGIN,
         "weight decays are exchangeable": p is not None and p >= CHANCE,
     }
     reason = answers(parts)
-    if p is None:
-        reason = reason.removesuffix("no") + "no test with one seed"
+    reason = reason.removesuffix("no") + "no test with one seed" if p is None else reason
     if all(parts.values()):
         return Finding("confirmed", measured, scale, reason)
     refuted = low > MARGIN and (p is None or p < CHANCE)

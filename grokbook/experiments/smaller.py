@@ -11,8 +11,8 @@ PERMUTATIONS = ("s5-conjugate", "s5-compose", "s5-sandwich")
 
 
 def ungrokking_live() -> list[TrainConfig]:
-    base = TrainConfig("add", 31, 100, 1000, model=NARROW)
-    return from_full(grid(base, [60, 100, 160, 260, 430], [1.0, 0.5, 2.0], [0]), steps=2000)
+    base = TrainConfig("add", 31, 100, 700, model=NARROW)
+    return from_full(grid(base, [40, 90, 200, 430], [1.0, 2.0], [0]), steps=1500)
 
 
 def ungrokking_small() -> list[TrainConfig]:

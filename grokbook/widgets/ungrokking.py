@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import traitlets
 
-from grokbook.plots import COLOURS
+from grokbook.plots import COLOURS, dots
 from grokbook.results import last_rows
 from grokbook.widgets.source import CSS, source
 
@@ -107,13 +107,15 @@ CURVES = {
 
 
 def still(table: pd.DataFrame, run: pd.DataFrame) -> plt.Figure:
-    """What the widget shows of `run` at its end: its curves, and the final test accuracies of all runs of `table`."""
+    """What the widget shows of `run` at its end: its curves, and the final test accuracies of all runs of `table`, with
+    hollow dots for those still moving."""
     names = list(CURVES)
     figure, axes = plt.subplot_mosaic([[name, "map"] for name in names], width_ratios=(1.5, 1), figsize=(6.4, 4.4))
-    later = run[run["step"] > 0]
+    later, end = run[run["step"] > 0], run.iloc[[-1]]
     for name, curves in CURVES.items():
         for column, role, style, label in curves:
             axes[name].semilogx(later["step"], later[column], style, color=COLOURS[role], label=label)
+            dots(axes[name], end["step"], end[column], end["converged"], COLOURS[role])
         axes[name].set_ylabel(name)
         axes[name].tick_params(labelbottom=name == names[-1])
         if len(curves) > 1:
@@ -121,7 +123,8 @@ def still(table: pd.DataFrame, run: pd.DataFrame) -> plt.Figure:
     axes[names[-1]].set_xlabel("steps after the cut")
     last = last_rows(table)
     here = last[last["run"] == run["run"].iloc[0]]
-    axes["map"].semilogx(last["train_size"], last["test_accuracy"], "o", color=COLOURS["test"], alpha=0.4, markersize=4)
+    dots(axes["map"], last["train_size"], last["test_accuracy"], last["converged"], COLOURS["test"], alpha=0.4)
+    axes["map"].set_xscale("log")
     axes["map"].plot(here["train_size"], here["test_accuracy"], "o", color="black", fillstyle="none", markersize=9)
     axes["map"].set(xlabel="pairs kept $D'$", title="final test accuracy", ylim=(-0.04, 1.04))
     sizes = np.unique(last["train_size"])
