@@ -6,7 +6,18 @@ import pytest
 
 from grokbook.claims import CLAIMS, efficiency
 from grokbook.claims.efficiency import at_all, p1
-from grokbook.claims.figure_3 import Slope, difference, figure_3a, figure_3b, figure_3c, figure_3d, flat, ranges
+from grokbook.claims.figure_3 import (
+    TIGHT,
+    Slope,
+    difference,
+    figure_3a,
+    figure_3b,
+    figure_3c,
+    figure_3d,
+    firm,
+    flat,
+    ranges,
+)
 from grokbook.efficiency import Circuits, circuits, gamma
 
 MEM, GEN = (150, 300, 600, 1200, 2400), (1500, 1900, 2300, 2700)
@@ -88,6 +99,15 @@ def test_a_slope_that_still_moves_confirms_nothing(judge) -> None:
     c = made()
     assert judge(c._replace(mem_half=priced(c.mem_half, 0.1))).verdict == "partly"
     assert p1(c._replace(gen_half=priced(c.gen_half, 0.1))).verdict == "partly"
+    found = figure_3d(c._replace(gen_half=priced(c.gen_half, 0.1)))
+    assert found.verdict == "partly" and "flat: yes; settled: no" in found.reason
+
+
+def test_figure_3d_compares_with_the_memorising_direction_near_the_sizes_of_the_other() -> None:
+    c = made(gen=0.1)
+    assert figure_3d(c).verdict == "confirmed"
+    found = figure_3d(c._replace(mem=priced(c.mem, -0.15, 1000)))
+    assert found.verdict == "partly" and "flat: no; settled: yes" in found.reason
 
 
 def test_figure_3a_asks_every_size() -> None:
@@ -147,6 +167,21 @@ def test_ranges_compares_spans_and_looks_for_a_memoriser_that_is_cheaper() -> No
     assert (
         ranges(c._replace(mem=narrow, gen=priced(c.gen, 3, 1900).assign(correct_logit=1e9))).verdict == "not confirmed"
     )
+
+
+def test_ranges_leaves_loose_fits_out() -> None:
+    """A generalising run with a large loss and a huge norm widens its range, and any memorising run beats it."""
+    c = made(mem=0.6)
+    cheap = c.gen.assign(parameter_norm=1.0)
+    one = cheap.index == 0
+    loose = cheap.assign(
+        parameter_norm=np.where(one, 1e9, 1.0), confidence=np.where(one, TIGHT / 2, cheap["confidence"])
+    )
+    assert len(firm(loose)) == len(loose) - 1
+    assert ranges(c._replace(gen=loose)) == ranges(c._replace(gen=firm(loose)))
+    assert "more efficient: no" in ranges(c._replace(gen=loose)).reason
+    with pytest.raises(ValueError, match="no generalising runs but loose fits"):
+        ranges(c._replace(gen=loose[one]))
 
 
 def test_moduli_must_agree() -> None:

@@ -6,8 +6,9 @@ Intervals are 95% bootstrap intervals over whole seeds. "Flat" means that the wh
 memorising circuit's slope of zero; one that merely contains zero could be a wide one.
 
 When the results were known a referee asked for more, which can only take a "confirmed" away: P1 holds C_gen's slope
-against half of C_mem's at the nearest sizes as well; Figure 3a asks every size; and, as few runs have converged, the
-slopes of P1 and Figures 3a and 3b must have settled, that is, moved by less than SETTLED since half of the steps.
+against half of C_mem's at the nearest sizes as well, and so does Figure 3d; Figure 3a asks every size; and, as few
+runs have converged, the slopes of P1 and Figures 3a, 3b and 3d must have settled, that is, moved by less than SETTLED
+since half of the steps.
 
 Every modulus with both experiments on record is judged on its own; "confirmed" needs all of them, and three seeds at
 one of them at least.

@@ -7,8 +7,8 @@ DECAYS = (1.0, 0.5, 2.0, 3.0)
 
 
 def memorisation_live() -> list[TrainConfig]:
-    base = TrainConfig("add", 31, 100, 1500, random_labels=True, model=NARROW)
-    return grid(base, [100, 200, 400], [2.0], range(2))
+    base = TrainConfig("add", 23, 60, 1500, random_labels=True, model=NARROW)
+    return grid(base, [60, 120, 240], [2.0], range(2))
 
 
 def memorisation_small() -> list[TrainConfig]:
@@ -31,7 +31,7 @@ def memorisation_paper() -> list[TrainConfig]:
 
 
 def generalisation_live() -> list[TrainConfig]:
-    return grid(TrainConfig("add", 31, 720, 1500, model=NARROW), [720, 860], [2.0], range(2))
+    return grid(TrainConfig("add", 23, 450, 1500, model=NARROW), [450], [2.0], range(3))
 
 
 def generalisation_small() -> list[TrainConfig]:
