@@ -69,8 +69,8 @@ def other_tasks_small() -> list[TrainConfig]:
 
 
 def other_tasks_s5() -> list[TrainConfig]:
-    """Composition first: its start knows the whole table after 5000 steps. Conjugation has half of it then, and 71% after
-    20,000."""
+    """Composition first: its start knows the whole table after 5000 steps, when conjugation has half of it
+    (and 71% after 20,000)."""
     base, sizes, decays = TrainConfig("s5-compose", 0, 1000, 10_000, model=NARROW), geometric(500, 8000, 8), [1.0, 0.5]
     compose = _other(["s5-compose"], base, sizes, decays, 1, start=5000)
     return compose + _other(["s5-conjugate", "s5-sandwich"], base, sizes, decays, 1, start=20_000)
