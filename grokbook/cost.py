@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from grokbook import results
 from grokbook.batches import Batch, plan
 from grokbook.training import TrainConfig, choose_device, train
 
@@ -40,6 +41,19 @@ def cost(configs: Iterable[TrainConfig], folder: str | Path | None = None, devic
     print(f"{STEPS} steps of the largest ensemble ({example}): {readable(STEPS * timed[-1])}.")
     print(f"Everything: about {readable(total)}. Nothing was started.")
     return total
+
+
+def core_hours(configs: Iterable[TrainConfig], like: str) -> float:
+    """What runs would take on one core at the pace of the recorded runs of experiment `like`, by rough cost.
+
+    Runs that these start from count only if they are among them. Raises ValueError when nothing of `like` is recorded.
+    """
+    known, hours = results.configs(like), results.provenance(like)["worker_hours"]
+    done, left = (
+        sum(Batch((config,)).seconds(config.steps) for config in runs)
+        for runs in ((known[key] for key in results.recorded(like)), configs)
+    )
+    return hours * left / done
 
 
 def seconds_per_step(batch: Batch, device: str) -> float:

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from grokbook import cost as module
+from grokbook import results
 from grokbook.batches import plan, run_here, with_starts
-from grokbook.cost import cost, readable
+from grokbook.cost import core_hours, cost, readable
 from grokbook.model import ModelConfig
 from grokbook.notebook import storage
 from grokbook.training import TrainConfig, train
@@ -42,6 +43,16 @@ def test_what_is_finished_costs_nothing(tmp_path, capsys) -> None:
     run_here([replace(BASE, steps=5)], tmp_path)
     assert cost([replace(BASE, steps=5)], tmp_path) == 0
     assert capsys.readouterr().out.endswith("Nothing is left to train.\n")
+
+
+def test_the_recorded_runs_cost_what_they_took_and_twice_the_steps_twice_that() -> None:
+    known, hours = results.configs("memorisation-113"), results.provenance("memorisation-113")["worker_hours"]
+    made = [known[key] for key in results.recorded("memorisation-113")]
+    assert core_hours(made, "memorisation-113") == pytest.approx(hours)
+    twice = [replace(config, steps=2 * config.steps) for config in made]
+    assert core_hours(twice, "memorisation-113") == pytest.approx(2 * hours)
+    with pytest.raises(ValueError, match="name is 'nothing'"):
+        core_hours(made, "nothing")
 
 
 def test_a_device_that_is_not_here_is_refused() -> None:

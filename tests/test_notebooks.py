@@ -132,7 +132,7 @@ def test_figures_from_recorded_runs_lead_to_where_they_are_from(path: Path) -> N
     assert any(f"<{label}>" in caption for caption in captions), "no caption links to the runs"
     place = next(k for k, cell in enumerate(cells) if f"({label})=" in cell.source)
     told = next(cell for cell in cells[place:] if cell.cell_type == "code")
-    assert "sources(" in told.source or "provenance(" in told.source
+    assert "sources(" in told.source
 
 
 @each_notebook

@@ -23,13 +23,13 @@ import numpy as np
 import pandas as pd
 
 from grokbook import results
+from grokbook.claims.ungrokking import SETTLED
 from grokbook.claims.verdict import Claim, Finding
 from grokbook.fronts import decay_time, end, factor, fronts, shared_decay_time, snapshot, speed
 
 LOST = 0.5
 NOTHING = 0.1
 MARGIN = 1.25
-SETTLED = 0.05  # of ln D*, in the last factor of two, as in module `ungrokking`
 FEW = 3  # tasks, fewer of which say nothing about tasks in general
 
 
