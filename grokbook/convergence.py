@@ -46,3 +46,14 @@ def drift(history: pd.DataFrame) -> Drift:
     logs = [np.log(half["train_loss"].clip(lower=tiny)).mean() for half in (early, late)]
     norms, accuracies = ([half[name].mean() for half in (early, late)] for name in ("parameter_norm", "test_accuracy"))
     return Drift(float(logs[1] - logs[0]), float(norms[1] / norms[0] - 1), float(accuracies[1] - accuracies[0]))
+
+
+def stopped(table: pd.DataFrame, steps: int) -> pd.DataFrame:
+    """A table such as `results.load` returns as it would be had every run stopped at its last measurement up to
+    `steps`: later rows are gone, and `converged` is judged afresh.
+
+    Raises ValueError when `drift` cannot judge a run that has so few steps.
+    """
+    early = table[table["step"] <= steps]
+    flat = {key: drift(run).converged for key, run in early.groupby("run", observed=True)}
+    return early.assign(converged=early["run"].map(flat).astype(bool))

@@ -148,13 +148,18 @@ def exchangeable(found: pd.DataFrame) -> float | None:
     return permutation_test(table, lambda rows: float(np.ptp(rows.mean(axis=0))), relative=True)
 
 
+def lengths(table: pd.DataFrame) -> str:
+    """How many steps its runs have, in words."""
+    return " or ".join(f"{steps:,}" for steps in sorted(table["steps"].unique())) + " steps"
+
+
 def in_words(table: pd.DataFrame) -> str:
     """Modulus, sizes, weight decays, seeds and steps of a table, and how many of its runs were flat at the end."""
     runs = table.groupby("run", observed=True).first()
     seeds = runs["seed"].nunique()
-    sizes, decays, steps = (sorted(runs[name].unique()) for name in ("train_size", "weight_decay", "steps"))
+    sizes, decays = (sorted(runs[name].unique()) for name in ("train_size", "weight_decay"))
     return (
         f"p = {runs['modulus'].iloc[0]}, D' = {sizes[0]} to {sizes[-1]}, weight decay {', '.join(map(str, decays))}, "
-        f"{seeds} seed{'s' * (seeds > 1)}, {' or '.join(f'{s:,}' for s in steps)} steps, "
+        f"{seeds} seed{'s' * (seeds > 1)}, {lengths(runs)}, "
         f"{runs['converged'].sum()} of {len(runs)} runs converged"
     )

@@ -32,6 +32,18 @@ def sweep(*kinds: tuple[dict[float, float], int]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def test_the_recorded_runs_are_told_with_their_lengths() -> None:
+    name = "semi-grokking"
+    table = results.load(name)
+    some = table[table["run"].isin(table["run"].unique()[:3])]
+    last = sorted(some.groupby("run", observed=True)["step"].max())
+    cut = some[(some["run"] != some["run"].iloc[0]) | (some["step"] <= 1000)]
+    words = claims.in_words(name, cut)
+    shortest = cut["step"][cut["run"] == some["run"].iloc[0]].max()
+    assert f"1 of {shortest:,} steps and " in words and f" of {last[-1]:,} steps, " in words
+    assert words.startswith("p = 23, D = ") and "3 runs of " in words
+
+
 def test_p4_wants_two_converged_runs_of_different_seeds() -> None:
     two = sweep((MEMORY, 20), (SEMI, 2), (GROKS, 8))
     finding = claims.p4(two, "invented", 280.0)

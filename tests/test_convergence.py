@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grokbook.convergence import drift
+from grokbook.convergence import drift, stopped
 
 
 def history(loss=lambda s: 1e-8 + 0 * s, norm=lambda s: 30 + 0 * s, accuracy=lambda s: 1 + 0 * s) -> pd.DataFrame:
@@ -48,3 +48,14 @@ def test_runs_on_all_equations_are_judged_without_test_accuracy() -> None:
 def test_too_few_measurements_are_refused() -> None:
     with pytest.raises(ValueError, match="history has no measurement between steps 2500 and 5000"):
         drift(history()[lambda t: (t["step"] < 2500) | (t["step"] > 5000)])
+
+
+def test_a_stopped_table_is_judged_as_if_nothing_came_later() -> None:
+    late = history(accuracy=lambda s: (s > 5000).astype(float)).assign(run="late", converged=False)
+    always = history(norm=lambda s: 60 * s**-0.05).assign(run="always", converged=False)
+    before = stopped(pd.concat([late, always]), 4000)
+    assert before["step"].max() <= 4000
+    assert before.groupby("run")["converged"].first().to_dict() == {"late": True, "always": False}
+    assert not stopped(late, 10_000)["converged"].any()
+    with pytest.raises(ValueError, match="history has no measurement"):
+        stopped(late, 1)

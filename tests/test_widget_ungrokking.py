@@ -134,9 +134,10 @@ def test_the_still_picture_draws_every_run(table):
 @pytest.fixture
 def explorer(page: Page, built_book: str) -> Locator:
     page.goto(f"{built_book}/08-ungrokking.html", wait_until="load")
-    explorer = page.get_by_role("group", name="Recorded ungrokking runs")
-    explorer.wait_for()
-    return explorer
+    both = page.get_by_role("group", name="Recorded ungrokking runs")
+    both.nth(1).wait_for()
+    assert both.count() == 2  # p = 53 and p = 113
+    return both.first
 
 
 def curve(explorer: Locator, name: str) -> str | None:
@@ -188,6 +189,18 @@ def test_keyboard_and_play_move_the_page_without_a_kernel(page: Page, explorer: 
     assert 3 < int(explorer.get_attribute("data-step") or 0) < last["step"]
 
 
+def test_the_second_one_has_the_paper_s_modulus(page: Page, explorer: Locator):
+    large = fronts.recorded()[113]
+    second = page.get_by_role("group", name="Recorded ungrokking runs").nth(1)
+    before = value(explorer, "parameter_norm")
+    second.get_by_role("slider", name="pairs kept").fill("0")
+    second.get_by_role("slider", name="how far training has come").focus()
+    page.keyboard.press("End")
+    least = large[(large["train_size"] == large["train_size"].min()) & (large["seed"] == 0)].iloc[-1]
+    assert value(second, "parameter_norm") == pytest.approx(least["parameter_norm"], abs=0.06)
+    assert value(explorer, "parameter_norm") == before
+
+
 def test_a_click_in_the_map_chooses_the_size(page: Page, explorer: Locator):
     before = curve(explorer, "parameter_norm")
     drawing = explorer.get_by_role("img", name="Accuracy over the number of pairs")
@@ -209,6 +222,6 @@ def test_fits_a_phone_turns_dark_and_stays_on_paper(page: Page, explorer: Locato
     before = curve(explorer, "front")
     explorer.get_by_role("switch").check()
     assert curve(explorer, "front") != before
-    assert page.locator(".grokbook-still").is_hidden()
+    assert page.locator(".grokbook-still").first.is_hidden()
     page.emulate_media(media="print")
-    assert page.locator(".grokbook-still").is_visible() and explorer.is_hidden()
+    assert page.locator(".grokbook-still").first.is_visible() and explorer.is_hidden()

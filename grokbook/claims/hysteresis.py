@@ -68,7 +68,7 @@ def from_both_sides(of: Evidence) -> Finding:
     seeds = scratch["seed"].nunique()
     scale = f"p = {modulus!s}, width {width(str(model))}, weight decay {decay:g}, {seeds} seeds of both sides: "
     times = [
-        f"{table['steps'].max():,} steps {words}, {converged(table)}"
+        f"{fronts.lengths(table)} {words}, {converged(table)}"
         for table, words in ((scratch, "from scratch"), (forgetting, "from grokked starts"))
     ]
     return twice(forgetting, scratch, scale + "; ".join(times))

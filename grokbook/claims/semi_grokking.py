@@ -33,8 +33,9 @@ def in_words(name: str, table: pd.DataFrame) -> str:
     low, high = table["train_size"].min(), table["train_size"].max()
     runs, seeds = table["run"].nunique(), table["seed"].nunique()
     flat = int(table.groupby("run", observed=True)["converged"].first().sum())
-    words = f"p = {config.modulus}, D = {low} to {high}, {runs} runs of {seeds} seeds, {config.steps:,} steps"
-    return words + f", {flat} of {runs} converged"
+    lengths = table.groupby("run", observed=True)["step"].max().value_counts().sort_index()
+    steps = " and ".join(f"{count} of {length:,} steps" for length, count in lengths.items())
+    return f"p = {config.modulus}, D = {low} to {high}, {runs} runs of {seeds} seeds, {steps}, {flat} converged"
 
 
 def tie(table: pd.DataFrame) -> float:
