@@ -74,9 +74,10 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     """A row a run of `described` histories.
 
     Columns: those that describe the run; outcome (one of OUTCOMES; "in part" is a middling end, "at once" without the
-    delay); accuracy (mirror-free, at the end); fitted_at, grokked_at (steps; infinity when it did not); still_from (the
-    step after which no norm changes any more; infinity when they change to the end); for each of NORMS its value at the
-    end, and its change since the data were fitted as a natural logarithm, named after it with "_change".
+    delay); accuracy (mirror-free, at the end); fitted_at (the step; infinity when it did not); right_at (the step at
+    which a run that generalises at the end did so, at once or later; else infinity); still_from (the step after which
+    no norm changes any more; infinity when they change to the end); for each of NORMS its value at the end, and its
+    change since the data were fitted as a natural logarithm, named after it with "_change".
     """
     rows = []
     for key, run in table.groupby("run", sort=False, observed=True):
@@ -91,7 +92,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
             outcome = "in part" if accuracy >= MIDDLING[0] else "memorised"
         names = ("kind", "weight_decay", "learning_rate", "modulus", "train_size", "seed", "steps", "start")
         row = {name: last[name] for name in names} | {"run": key, "outcome": outcome, "accuracy": accuracy}
-        row |= {"fitted_at": fitted_at, "grokked_at": right_at if outcome == "grokked" else np.inf}
+        row |= {"fitted_at": fitted_at, "right_at": right_at if accuracy >= RIGHT else np.inf}
         row |= {"still_from": still_from(run), "converged": bool(last["converged"])}
         since = run[run["step"] >= fitted_at]
         for name in (name for name in NORMS if name in run):

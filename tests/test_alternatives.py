@@ -55,12 +55,12 @@ def test_every_run_of_the_experiment_has_a_kind_and_every_kind_has_runs() -> Non
 def test_outcomes(how: dict, outcome: str) -> None:
     found = summary(table([(BASE, how)])).iloc[0]
     assert found["outcome"] == outcome
-    assert np.isfinite(found["grokked_at"]) == (outcome == "grokked")
+    assert np.isfinite(found["right_at"]) == (outcome in ("grokked", "at once"))
 
 
 def test_times_are_the_first_measured_steps_and_norms_are_compared_from_the_fit_on() -> None:
     found = summary(table([(BASE, {"fit": 100, "grok": 500})])).iloc[0]
-    assert found["fitted_at"] == STEPS[STEPS >= 100].min() and found["grokked_at"] == STEPS[STEPS >= 500].min()
+    assert found["fitted_at"] == STEPS[STEPS >= 100].min() and found["right_at"] == STEPS[STEPS >= 500].min()
     assert found["l1_norm_change"] == pytest.approx(np.log((1000 + 4000) / (1000 + found["fitted_at"])))
     assert found["parameter_norm_change"] < 0
     assert found["largest_weight_change"] == 0

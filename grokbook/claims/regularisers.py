@@ -55,7 +55,7 @@ def without(table: pd.DataFrame) -> Finding:
         share, highest = (rows["outcome"] == "grokked").mean(), rows["accuracy"].max()
         said.append(f"{name} {share:.0%} of {len(rows)} runs ({highest:.2f})")
         charged = runs[(runs["kind"] == UNCHARGED[str(name)]) & ((runs["kind"] != DECAY) | (decay == 1))]
-        later = rows["grokked_at"].min() > charged.loc[charged["outcome"] == "grokked", "grokked_at"].max()
+        later = rows["right_at"].min() > charged.loc[charged["outcome"] == "grokked", "right_at"].max()
         confirmed += [str(name)] if share >= MOST and later and rows["seed"].nunique() >= SEEDS else []
         best = max(best, share)
     measured = f"within {int(bare['steps'].max()):,} steps grok (and highest mirror-free accuracy): {'; '.join(said)}"
@@ -67,7 +67,7 @@ def without(table: pd.DataFrame) -> Finding:
     weak = runs[(runs["kind"] == DECAY) & (runs["weight_decay"] > 0) & (runs["steps"] == bare["steps"].max())]
     weak = weak[weak["weight_decay"] == weak["weight_decay"].min()]
     if (weak["outcome"] == "grokked").mean() >= MOST:
-        times = bare["steps"].max() / weak.loc[np.isfinite(weak["grokked_at"]), "grokked_at"].median()
+        times = bare["steps"].max() / weak.loc[np.isfinite(weak["right_at"]), "right_at"].median()
         reason = f"harder: yes; that it does not vanish was not seen in {times:.1f} times the steps that weight decay "
         return Finding("partly", measured, scale, reason + f"{weak['weight_decay'].iloc[0]:g} takes")
     reason = "no run with weight decay is as long, to tell whether these are long enough"
