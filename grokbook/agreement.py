@@ -142,12 +142,16 @@ def pooled(shot: pd.DataFrame) -> float:
 def both_sides(forgetting: pd.DataFrame, scratch: pd.DataFrame, times: Iterable[float]) -> pd.DataFrame:
     """`pooled` of one condition from grokked starts and from random weights, by decay time, with intervals over seeds.
 
-    Columns decay_time, side ("ungrokking" or "from scratch"), size, low, high. Where it is not defined there is no row.
+    Columns decay_time, side ("ungrokking" or "from scratch"), size, low, high. Where it is not defined, or the mean
+    accuracy does not pass one half between the sizes, there is no row.
     """
     rows = []
     for time in times:
         for side, table in (("ungrokking", forgetting), ("from scratch", scratch)):
             shot = fronts.snapshot(table, fronts.decay_time(time))
+            reached = fronts.by_size(shot) if len(shot) else pd.Series([np.nan])
+            if not reached.min() < 0.5 <= reached.max():
+                continue
             try:
                 rows.append((time, side, pooled(shot), *interval(shot, pooled)))
             except ValueError:

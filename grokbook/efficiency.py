@@ -56,7 +56,7 @@ def generalising(ends: pd.DataFrame, modulus: int) -> pd.Series:
     return right & (held_out_logit(ends, modulus) >= ALONE * ends["correct_logit"])
 
 
-def held_out_logit(ends: pd.DataFrame, modulus: int) -> pd.Series:
+def held_out_logit(ends: pd.DataFrame, modulus: int | pd.Series) -> pd.Series:
     """The mean correct logit on all test equations, from the two proxies of Appendix B and Chapter 2's corollary.
 
     With r = D / p^2 and T the logit on the train equations, S this one, they are rT + (1 - r)S and (1 - r)(T - S).

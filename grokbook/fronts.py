@@ -20,10 +20,10 @@ Time = Callable[[pd.Series], float]
 KNOWN = 1e-6  # training loss on the whole table, in nats; networks at rest are far below, others far above
 
 
-def knowing(ends: pd.DataFrame) -> pd.Series:
+def knowing(ends: pd.DataFrame, known: float = KNOWN) -> pd.Series:
     """Which networks know the whole table, of a `settled` table: trained on all of it, they answer every equation, with
-    a loss below KNOWN. There is nothing to test then, and the norm has to speak for them (Chapter 12)."""
-    return ends["test_accuracy"].isna() & (ends["train_accuracy"] == 1) & (ends["train_loss"] < KNOWN)
+    a loss below `known`. There is nothing to test then, and the norm has to speak for them (Chapter 12)."""
+    return ends["test_accuracy"].isna() & (ends["train_accuracy"] == 1) & (ends["train_loss"] < known)
 
 
 def continuing(*beginnings: str, known: bool = True) -> pd.DataFrame:

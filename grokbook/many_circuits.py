@@ -135,7 +135,7 @@ def leaders(history: pd.DataFrame) -> list[int]:
 def records(config: ManyConfig) -> list[int]:
     """The circuits (numbered from 1), fastest first, that are more efficient than every faster one.
 
-    For kappa <= q and speeds far enough apart they are the leaders, in this order (chapter 14).
+    For kappa < q, speeds far enough apart and norms not too much alike they are the leaders in turn (chapter 14).
     """
     order = sorted(range(len(config.circuits)), key=lambda i: -config.circuits[i].w2)
     found: list[int] = []
@@ -165,10 +165,11 @@ def rises(config: ManyConfig) -> list[float]:
         t = (l + log((1 - a e^(-(m-1) l)) / (1 - a)) / (m-1)) / (2 learning_rate F),
         m = 2/kappa,  a = (P_j / P_i)^2,  l = 2 log(w2_i / w2_j).
 
-    Derived for speeds far apart; the time to learn the first circuit is left out. Raises ValueError above kappa = 2.
+    Derived for speeds far apart, and as if no later record came first; the time to learn the first circuit is left out.
+    Raises ValueError above kappa = 2.
     """
     if config.kappa > 2:
-        raise ValueError(f"kappa is {config.kappa}; it must be at most 2, above it the first circuit keeps others out")
+        raise ValueError(f"kappa is {config.kappa}; it must be at most 2, above it others must pass a barrier")
     found, above, times = records(config), 2 / config.kappa - 1, [0.0]
     for i, j in pairwise(found):
         one, other = config.circuits[i - 1], config.circuits[j - 1]

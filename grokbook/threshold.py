@@ -30,18 +30,18 @@ class Evidence(NamedTuple):
     forgetting: pd.DataFrame
 
 
-def evidence(tables: Sequence[pd.DataFrame]) -> Evidence:
+def evidence(tables: Sequence[pd.DataFrame], known: float = fronts.KNOWN) -> Evidence:
     """Sort the runs of histories such as `results.load` returns.
 
     Random labels tell the memorising ones. Of the others, those that do not continue another count as generalising if
     they answer every train equation and either pass `efficiency.generalising` or are `fronts.knowing`. Runs that
-    continue one of the latter are forgetting; those that continue another network are left out.
+    continue one of the latter are forgetting; those that continue another network are left out. known: as there.
     """
     table = pd.concat([one for one in tables if len(one)], ignore_index=True)
     table = table.drop_duplicates(["run", "step"], ignore_index=True)
     random, later = table["random_labels"].astype(bool), table["start"] != ""
     mem, alone = (efficiency.settled(table[some & ~later]) for some in (random, ~random))
-    whole = fronts.knowing(alone)
+    whole = fronts.knowing(alone, known)
     tested = pd.Series(False, alone.index)
     for modulus in alone["modulus"].unique() if "trig_logit" in alone else []:
         rows = alone[alone["modulus"] == modulus]
@@ -51,11 +51,11 @@ def evidence(tables: Sequence[pd.DataFrame]) -> Evidence:
     return Evidence(mem[efficiency.memorising(mem)], alone[whole | tested], start, forgetting)
 
 
-def recorded() -> Evidence | None:
-    """Everything of its kind on record, at every modulus; None when there is nothing."""
+def recorded(known: float = fronts.KNOWN) -> Evidence | None:
+    """Everything of its kind on record, at every modulus; None when there is nothing. known: as `fronts.knowing`."""
     names = results.names("threshold", "ungrokking", "other-tasks", "memorisation", "generalisation")
     tables = [load(name) for name in names for load in (results.load, results.load_starts)]
-    return evidence(tables) if tables else None
+    return evidence(tables, known) if tables else None
 
 
 def crossing(mem: pd.DataFrame, gen: pd.DataFrame, matched: str = "loss") -> float:
@@ -110,8 +110,13 @@ def with_mirrors(size: float, modulus: int) -> float:
 
 
 def balance(forgetting: pd.DataFrame) -> pd.DataFrame:
-    """The histories with a column `balance`, the trigonometric part's share of the correct logit (Appendix B)."""
-    return forgetting.assign(balance=forgetting["trig_logit"] / (forgetting["trig_logit"] + forgetting["mem_logit"]))
+    """The histories with a column `balance`, the share of the correct logit that generalises: its mean on the test
+    equations over that on the train equations, S / T of Chapter 11.
+
+    The trigonometric part of Appendix B is no such share: r of it, r = D' / p^2, is memory's (Chapter 2's corollary).
+    """
+    generalised = efficiency.held_out_logit(forgetting, forgetting["modulus"])
+    return forgetting.assign(balance=generalised / (forgetting["trig_logit"] + forgetting["mem_logit"]))
 
 
 def measured(forgetting: pd.DataFrame, time: fronts.Time, column: str = "mirror_free_accuracy") -> pd.DataFrame:

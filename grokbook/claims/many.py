@@ -104,7 +104,7 @@ def staircase() -> Finding:
     agree = sum(found == records(config) for found, config in zip(led, configs, strict=True))
     measured = f"exactly such circuits lead in {agree} of {len(configs)} orders of efficiency among four circuits"
     if agree == len(configs):
-        reason = "true of the model; in a network, plateaus have no circuit to their name"
+        reason = "true of the model at these norms and speeds; in a network, plateaus have no circuit to their name"
         return Finding("not testable here", measured, "simulation", reason)
     return Finding("not confirmed", measured, "simulation", "not even in the model")
 
