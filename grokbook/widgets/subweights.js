@@ -134,7 +134,6 @@ const CURVES = [
   { name: "parameter_norm", label: "norm", colour: "var(--gb-norm)", right: true },
 ];
 const POINTS = 400;
-let instances = 0;
 
 const number = (v) => (v === 0 ? "0" : Math.abs(v) < 0.01 ? v.toExponential(1) : v >= 100 ? v.toFixed(0) : v.toPrecision(3));
 const setting = (v) => (v !== 0 && Math.abs(v) < 0.001 ? v.toExponential(1) : String(Number(v.toPrecision(3))));
@@ -149,7 +148,7 @@ function fromPosition({ log, zero, whole }, t) {
 }
 
 function render({ model, el }) {
-  const id = `subweights-${instances++}`;
+  const id = `subweights-${Math.random().toString(36).slice(2)}`;
   const root = element(el, "div", { class: "gb gb-with-still", role: "group" });
   root.setAttribute("aria-label", "Simulation of two circuits: ten sliders, three switches, learning curves and a phase portrait");
   let batch = false;

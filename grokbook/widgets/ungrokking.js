@@ -56,7 +56,6 @@ const PANELS = [
   { title: "parameter norm", height: 128, curves: [{ name: "parameter_norm", label: "norm", colour: "var(--gb-norm)" }] },
 ];
 const FRAME_MS = 90; // a frame of the animation, one measured step each
-let instances = 0;
 
 const thousands = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, " ");
 const shown = (name, v) => (name.endsWith("accuracy") ? v.toFixed(3) : v.toFixed(1));
@@ -70,7 +69,7 @@ function ends(values) {
 }
 
 function render({ model, el }) {
-  const id = `ungrokking-${instances++}`;
+  const id = `ungrokking-${Math.random().toString(36).slice(2)}`; // two on a page are two modules, which share no counter
   const runs = unpack(model.get("data"));
   const distinct = (key) => [...new Set(runs.map((run) => run[key]))].sort((a, b) => a - b);
   const [sizes, decays, seeds] = ["size", "decay", "seed"].map(distinct);
