@@ -130,28 +130,28 @@ def exchanged_seeds(table: pd.DataFrame, draws: int = 5000, seed: int = 0) -> fl
 
 
 def pooled(shot: pd.DataFrame) -> float:
-    """The size at which one logistic curve through all runs of a snapshot passes one half. Raises ValueError.
+    """The size at which one logistic curve through all runs of a snapshot passes one half.
 
-    From random weights single runs grok or do not, and few seeds have a curve of their own.
+    From random weights single runs grok or do not, and few seeds have a curve of their own. Raises ValueError where
+    the mean accuracy does not pass one half between the sizes.
     """
     if shot.empty:
         raise ValueError("shot has no runs; at least three sizes are needed")
+    means = fronts.by_size(shot)
+    if not means.min() < 0.5 <= means.max():
+        raise ValueError(f"shot has mean accuracies {means.min():.2f} to {means.max():.2f}; they must pass one half")
     return transition(shot["train_size"].to_numpy(), shot["accuracy"].to_numpy()).size
 
 
 def both_sides(forgetting: pd.DataFrame, scratch: pd.DataFrame, times: Iterable[float]) -> pd.DataFrame:
     """`pooled` of one condition from grokked starts and from random weights, by decay time, with intervals over seeds.
 
-    Columns decay_time, side ("ungrokking" or "from scratch"), size, low, high. Where it is not defined, or the mean
-    accuracy does not pass one half between the sizes, there is no row.
+    Columns decay_time, side ("ungrokking" or "from scratch"), size, low, high. Where it is not defined there is no row.
     """
     rows = []
     for time in times:
         for side, table in (("ungrokking", forgetting), ("from scratch", scratch)):
             shot = fronts.snapshot(table, fronts.decay_time(time))
-            reached = fronts.by_size(shot) if len(shot) else pd.Series([np.nan])
-            if not reached.min() < 0.5 <= reached.max():
-                continue
             try:
                 rows.append((time, side, pooled(shot), *interval(shot, pooled)))
             except ValueError:

@@ -91,7 +91,7 @@ def bounded(table: pd.DataFrame) -> Finding:
 
 
 def weaker_is_slower(table: pd.DataFrame) -> Finding:
-    """Confirmed when d ln(steps to generalise) / d ln(weight decay), runs that have not counted as censored, lies
+    """Confirmed when d ln(steps to generalise) / d ln(weight decay), with runs that have not as censored, lies
     below 0 with its whole bootstrap interval over seeds, and the median time falls with every increase of weight decay;
     partly when only the first holds, when it holds from weight decay PAPER down (added when runs at 3 were seen to come
     to rest in part), or when the slope is below 0 and has no interval because it is undefined without one of the seeds.
@@ -139,8 +139,8 @@ def slope_interval(runs: pd.DataFrame) -> tuple[float, float] | None:
 
 
 def delay_slope(runs: pd.DataFrame) -> float:
-    """d ln(steps to generalise) / d ln(weight decay), log-normal about a line, runs that have not counted as later than
-    their end."""
+    """d ln(steps to generalise) / d ln(weight decay), log-normal about a line; a run that has not is later than its
+    end."""
     seen = np.isfinite(runs["right_at"].to_numpy())
     steps = np.where(seen, runs["right_at"], runs["steps"])
     fit = fit_delay(np.log(runs["weight_decay"].to_numpy(float)), steps, seen, degree=1)

@@ -98,7 +98,6 @@ const BOX = { left: 14, right: 14, top: 24, bottom: 44 };
 const across = (u) => BOX.left + u * (WIDTH - BOX.left - BOX.right);
 const up = (u) => HEIGHT - BOX.bottom - u * (HEIGHT - BOX.top - BOX.bottom);
 
-
 function chart(figure, title, bottom, ends) {
   const svg = element(figure, "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title });
   element(svg, "text", { x: across(0), y: 14, "font-weight": "bold" }, title);
@@ -114,7 +113,7 @@ const path = (points) => "M" + points.map(([x, y]) => `${across(x).toFixed(2)} $
 const digits = (value) => (value === 0 ? "0" : value < 0.001 ? value.toExponential(1) : value.toPrecision(3));
 
 function render({ model, el }) {
-  const id = `split-${Math.random().toString(36).slice(2)}`;
+  const id = freshId("split");
   const root = element(el, "div", { class: "gb gb-with-still", role: "group" });
   root.setAttribute("aria-label", "Which circuit gets the weight: four sliders and two curves");
   const controls = element(root, "div", { class: "gb-sliders" });

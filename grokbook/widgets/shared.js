@@ -22,6 +22,9 @@ function subscript(node, text) {
   else element(node, "tspan", { "font-size": "75%", "baseline-shift": "sub" }, text);
 }
 
+// An id for one widget's controls. Two widgets on a page are two modules, so a counter would give both the same.
+const freshId = (name) => `${name}-${Math.random().toString(36).slice(2)}`;
+
 // A box of axes: `x` and `y` map 0..1 to the drawing; ticks are drawn anew when their labels change.
 function axes(figure, label, width, height, margin) {
   const svg = element(figure, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });

@@ -148,7 +148,7 @@ function fromPosition({ log, zero, whole }, t) {
 }
 
 function render({ model, el }) {
-  const id = `subweights-${Math.random().toString(36).slice(2)}`;
+  const id = freshId("subweights");
   const root = element(el, "div", { class: "gb gb-with-still", role: "group" });
   root.setAttribute("aria-label", "Simulation of two circuits: ten sliders, three switches, learning curves and a phase portrait");
   let batch = false;

@@ -69,7 +69,7 @@ function ends(values) {
 }
 
 function render({ model, el }) {
-  const id = `ungrokking-${Math.random().toString(36).slice(2)}`; // two on a page are two modules, which share no counter
+  const id = freshId("ungrokking");
   const runs = unpack(model.get("data"));
   const distinct = (key) => [...new Set(runs.map((run) => run[key]))].sort((a, b) => a - b);
   const [sizes, decays, seeds] = ["size", "decay", "seed"].map(distinct);
