@@ -38,6 +38,9 @@ def test_recorded_scale_covers_what_the_figures_need() -> None:
     assert seen("ungrokking", "weight_decay") == {0.1, 0.5, 1.0, 1.5, 2.0}
     assert len(seen("ungrokking", "train_size")) >= 10
     assert (min(seen("ungrokking-113", "train_size")), max(seen("ungrokking-113", "train_size"))) == (390, 1494)
+    assert seen("ungrokking-113-decay", "weight_decay") == {0.1, 0.5, 1.5, 2.0}
+    assert len(seen("ungrokking-113-decay", "train_size") & seen("ungrokking-113", "train_size")) >= 4
+    assert seen("ungrokking-113-decay", "start") == seen("ungrokking-113", "start")
     assert len(seen("other-tasks", "task") | seen("other-tasks-s5", "task")) == 9
     assert len(seen("semi-grokking", "seed")) >= 10
 
