@@ -21,16 +21,17 @@ from grokbook.outcomes import first_step
 
 
 class Delay(NamedTuple):
-    """ln t = sum over k of coefficients[k] x^k + spread * normal, with x = (D - centre) / unit."""
+    """ln t = sum over k of coefficients[k] x^k (+ shift) + spread * normal, with x = (D - centre) / unit."""
 
     coefficients: np.ndarray
     spread: float
     log_likelihood: float
     centre: float
     unit: float
+    shift: float
 
     def median(self, size: Iterable[float]) -> np.ndarray:
-        """The median steps to grok at each train size."""
+        """The median steps to grok at each train size, of runs that are not set apart."""
         x = (np.asarray(size, float) - self.centre) / self.unit
         return np.exp(np.polynomial.polynomial.polyval(x, self.coefficients))
 
@@ -48,11 +49,16 @@ def times_to_half(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def fit_delay(
-    size: Float[np.ndarray, "run"], steps: Float[np.ndarray, "run"], seen: Bool[np.ndarray, "run"], degree: int
+    size: Float[np.ndarray, "run"],
+    steps: Float[np.ndarray, "run"],
+    seen: Bool[np.ndarray, "run"],
+    degree: int,
+    apart: Bool[np.ndarray, "run"] | None = None,
 ) -> Delay:
     """The polynomial in the train size that makes the times to grok most likely, log-normal about it.
 
     steps: when a run grokked, or, where `seen` is False, when it was last looked at without having done so (censored).
+    apart: runs whose ln t may differ from the others' by one constant, `shift`.
     In the parameters coefficients / spread and 1 / spread the likelihood is concave, so the maximum found is the only
     one. Raises ValueError unless more than degree + 1 runs were seen to grok, at more than `degree` different sizes.
     """
@@ -61,6 +67,8 @@ def fit_delay(
         raise ValueError(f"degree is {degree}; {seen.sum()} runs grokked, at {len(np.unique(size[seen]))} sizes")
     centre, unit = float(size.mean()), float(np.ptp(size) / 2)
     design = np.vander((size - centre) / unit, degree + 1, increasing=True)
+    if apart is not None:
+        design = np.c_[design, np.asarray(apart, float)]
     log_t = np.log(steps)
 
     def minus_log_likelihood(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -75,4 +83,6 @@ def fit_delay(
     start = np.r_[np.linalg.lstsq(design[seen], log_t[seen], rcond=None)[0], 0.0]
     end = minimize(minus_log_likelihood, start, method="BFGS", jac=True, options={"gtol": 1e-7, "maxiter": 2000})
     spread = float(np.exp(-end.x[-1]))
-    return Delay(end.x[:-1] * spread, spread, -float(end.fun), centre, unit)
+    found = end.x[:-1] * spread
+    shift = 0.0 if apart is None else float(found[-1])
+    return Delay(found[: degree + 1], spread, -float(end.fun), centre, unit, shift)

@@ -58,7 +58,8 @@ def shapes(config: ModelConfig, n_symbols: int, n_classes: int) -> dict[str, tup
 def init(config: ModelConfig, task: Task, seeds: list[int]) -> Params:
     """Fresh parameters [run, ...], one run a seed: weights normal with deviation 1/sqrt(d_model), biases zero.
 
-    That is the initialisation of Nanda et al. 2023; the paper does not state its own. A run depends on its seed alone.
+    That is the initialisation of Nanda et al. 2023, but for W_U, theirs having 1/sqrt(n_classes + 1); the paper does
+    not state its own. A run depends on its seed alone.
     """
     params: dict[str, list[Tensor]] = {}
     for seed in seeds:

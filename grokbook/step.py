@@ -4,7 +4,7 @@ The loss of an example with logits o and label y is, in the form used in the pro
 
     log(1 + sum over y' != y of exp(o_y' - o_y)).
 
-Computed so, float32 keeps full relative precision down to losses of 1e-38 and never overflows, while the usual
+Computed so, float32 errs by a few parts in a million down to losses of 1e-38 and never overflows, while the usual
 log-softmax loses everything below 1e-7. Its gradient is exp(o_y') / sum exp for a wrong class y', and minus the sum of
 those for the right class: never the difference p - 1, in which the digits that matter cancel.
 """

@@ -63,7 +63,7 @@ def test_p4_wants_them_where_the_circuits_cost_about_alike() -> None:
     assert unknown.verdict == "partly" and unknown.reason.endswith("not known")
     assert claims.p4(two, "invented", 100.0).reason.endswith("not tried, the closest set is 2.8 times that")
     tried = pd.concat([two, sweep((MEMORY, 1)).assign(run="there", train_size=120)], ignore_index=True)
-    assert claims.p4(tried, "invented", 100.0).reason.endswith("alike: no")
+    assert claims.p4(tried, "invented", 100.0).reason.endswith("within a factor 1.5: no")
     assert "1.4 to 1.4 times" in claims.p4(two, "invented", 200.0).measured
 
 

@@ -49,6 +49,17 @@ def test_more_freedom_is_never_less_likely_and_curvature_is_found_when_it_is_the
         assert (gain > 6.6) == needed  # the 1% point of chi-squared with one degree of freedom
 
 
+def test_a_constant_between_two_sets_is_not_taken_for_a_bend() -> None:
+    apart = SIZES > 280
+    steps = invented([9.0, -1.0], 0.3) * np.where(apart, np.exp(1.5), 1.0)
+    seen = steps <= 20_000
+    bent, shifted = (fit_delay(SIZES, np.minimum(steps, 20_000), seen, 2, apart=of) for of in (None, apart))
+    assert bent.shift == 0
+    assert shifted.shift == pytest.approx(1.5, abs=0.15)
+    assert shifted.coefficients == pytest.approx([9.0, -1.0, 0.0], abs=0.15)
+    assert abs(bent.coefficients[2]) > 2 * abs(shifted.coefficients[2])
+
+
 def test_times_are_read_off_histories_and_the_unfinished_are_censored() -> None:
     steps, half = [0, 100, 400, 1000], [0.0, 0.2, 0.6, 1.0]
     runs = {"gets there": half, "does not": [0.0, 0.1, 0.2, 0.3]}

@@ -46,7 +46,8 @@ def by_task(table: pd.DataFrame) -> pd.DataFrame:
     size: the geometric mean of the transition sizes at the end over seeds and weight decays, low and high their range,
     width: their mean width in decades (nan where accuracy does not pass one half);
     factor: largest over smallest transition size among weight decays at equal decay time (nan with fewer than two);
-    moved: how far the fronts moved in the last factor of two of training (mean of ln D*; nan where there is none).
+    moved: how far the fronts moved in the last factor of two of training (geometric mean of the ratios of D*, less
+    one; nan where there is none).
     """
     rows = []
     for (task, modulus), runs in table.groupby(["task", "modulus"], sort=False, observed=True):
@@ -69,7 +70,7 @@ def by_task(table: pd.DataFrame) -> pd.DataFrame:
                 "high": sizes.max(),
                 "width": found["width"].mean(),
                 "factor": factor(fair) if fair["weight_decay"].nunique() > 1 else np.nan,
-                "moved": speed(runs).mean(),
+                "moved": float(np.expm1(speed(runs).mean())),
             }
         )
     return pd.DataFrame(rows)

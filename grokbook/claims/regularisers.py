@@ -67,9 +67,9 @@ def without(table: pd.DataFrame) -> Finding:
     weak = runs[(runs["kind"] == DECAY) & (runs["weight_decay"] > 0) & (runs["steps"] == bare["steps"].max())]
     weak = weak[weak["weight_decay"] == weak["weight_decay"].min()]
     if (weak["outcome"] == "grokked").mean() >= MOST:
-        times = bare["steps"].max() / weak.loc[np.isfinite(weak["right_at"]), "right_at"].median()
-        reason = f"harder: yes; that it does not vanish was not seen in {times:.1f} times the steps that weight decay "
-        return Finding("partly", measured, scale, reason + f"{weak['weight_decay'].iloc[0]:g} takes")
+        times = bare["steps"].max() / weak["right_at"].median()
+        reason = f"harder: yes; that it does not vanish was not seen in {times:.1f} times the median steps "
+        return Finding("partly", measured, scale, reason + f"of weight decay {weak['weight_decay'].iloc[0]:g}")
     reason = "no run with weight decay is as long, to tell whether these are long enough"
     if len(weak):
         there = f"{(weak['outcome'] == 'grokked').sum()} of {len(weak)}"

@@ -61,15 +61,15 @@ def p4(table: pd.DataFrame, scale: str, critical: float) -> Finding:
     measured = f"{len(found)} of {len(ends)} runs end converged at middling accuracy, {in_seeds(found, ends)}"
     if len(found):
         measured += f"; their accuracies reach from {found['accuracy'].min():.0%} to {found['accuracy'].max():.0%}, "
-        measured += f"{(found['accuracy'] < 0.8).sum()} below 80%"
-    measured += f"; {transient} rest for a while and rise"
+        measured += f"{(found['accuracy'] < 0.8).sum()} below 80%, {(found['accuracy'] >= 0.9).sum()} at 90% or more"
+    measured += f"; {transient} linger for a while and rise"
     if found["seed"].nunique() > 1:
         ratio = found["train_size"] / critical
         near = found[ratio.between(1 / NEAR, NEAR)]["seed"].nunique() > 1
         if critical == critical:
             measured += f"; at {ratio.min():.1f} to {ratio.max():.1f} times D_crit by prices"
-        reason = "such ends, well after memorising: yes; where the two circuits cost about alike: "
-        reason += where_tied(ends, near, critical)
+        reason = "such ends, well after memorising: yes; where the two circuits cost about alike on average, within a "
+        reason += f"factor {NEAR:g}: " + where_tied(ends, near, critical)
         return Finding("confirmed" if near else "partly", measured, scale, reason)
     if len(found) or transient:
         why = "they are of one seed; two are asked for" if len(found) else "a rest that ends is not a final state"

@@ -56,7 +56,7 @@ def figure_1c(table: pd.DataFrame, scale: str) -> Finding:
     measured = (
         f"{len(found)} runs end so, at {found['accuracy'].min():.0%} to {found['accuracy'].max():.0%} of mirror-free "
         f"pairs, {min(ordinary):.0%} to {max(ordinary):.0%} of all test pairs; spikes: median {np.median(count):.0f}; "
-        f"training loss late: within a factor of {np.median(ranges):.1f}"
+        f"training loss late: within a factor of {np.median(ranges):.2f}"
     )
     answers = ["yes" if spiky else "not seen at this sampling", "yes" if restless else "no"]
     reason = f"the transition: yes; spikes in most: {answers[0]}; fluctuating loss in most: {answers[1]}"

@@ -8,7 +8,7 @@ of which a part holds is "partly".
 import numpy as np
 
 from grokbook import theory
-from grokbook.claims.verdict import Claim, Finding
+from grokbook.claims.verdict import Claim, Finding, answers
 from grokbook.subweights import TABLE_1, grokking_step, simulate
 
 CASES = 300
@@ -105,7 +105,8 @@ def figure_2b() -> Finding:
     grows = last.w_g > 0.05
     verdict = "not confirmed" if not stays else "partly" if grows else "confirmed"
     measured = f"C_gen ends at weight {last.w_g:.2f}, C_mem at {last.w_m:.2f}"
-    return Finding(verdict, measured, "simulation", "test answers stay wrong, but C_gen does grow")
+    reason = answers({"test answers stay wrong": stays, "C_gen does not grow": not grows})
+    return Finding(verdict, measured, "simulation", reason)
 
 
 def figure_2c() -> Finding:
@@ -121,7 +122,8 @@ def figure_2c() -> Finding:
     verdict = "not confirmed" if not no_delay else "confirmed" if worst < 2 else "partly"
     measured = f"test loss up to {worst:.1f} times train loss after step 100, {ratio.iloc[-1]:.2f} at the end; without "
     measured += f"the penalty up to {bare.iloc[100:].max():.1f}"
-    return Finding(verdict, measured, "simulation", "no delayed generalisation; 'very similar' is generous")
+    reason = answers({"no delayed generalisation": no_delay, "losses within a factor of two": worst < 2})
+    return Finding(verdict, measured, "simulation", reason)
 
 
 D, SIMULATION = "04-theorem-d4", "05-three-ingredients"

@@ -36,7 +36,7 @@ from grokbook.statistics import bootstrap
 GRADUAL = 1.0  # decades
 MARGIN = 1.25  # largest D* over smallest
 RANGE = 4.0  # largest weight decay over smallest, for a comparison worth the name
-SETTLED = 0.05  # of ln D*, in the last factor of two
+SETTLED = 0.05  # of D*, in the last factor of two
 CHANCE = 0.05
 SEEDS = 3
 
@@ -87,7 +87,7 @@ def p2(table: pd.DataFrame) -> Finding:
 
 def settled_decays(table: pd.DataFrame) -> list[float]:
     """The weight decays whose fronts have settled, if they span a factor RANGE; none otherwise."""
-    moved = speed(table).groupby("weight_decay").mean()
+    moved = np.expm1(speed(table).groupby("weight_decay").mean())
     calm = moved.index[moved.abs() < SETTLED].tolist()
     return calm if len(calm) > 1 and max(calm) >= RANGE * min(calm) else []
 
@@ -109,7 +109,7 @@ def p3(table: pd.DataFrame) -> Finding:
     alike = balanced(fronts(snapshot(table, decay_time(shared_decay_time(table)))))
     ratio, bounds, p = factor(found), interval(found, factor), exchangeable(found)
     measured = (
-        f"D* within a factor {shown(ratio, bounds)} over weight decay {span(found)}, d ln D* / d ln decay "
+        f"D* within a factor {shown(ratio, bounds, '.3f')} over weight decay {span(found)}, d ln D* / d ln decay "
         f"{shown(trend(found), interval(found, trend), '+.3f')}"
     )
     if p is not None:

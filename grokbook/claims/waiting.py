@@ -51,7 +51,7 @@ def likelihoods(times: pd.DataFrame) -> dict[str, float]:
 
 def super_exponential(times: pd.DataFrame) -> Finding:
     """Confirmed when the line bends upward with the whole bootstrap interval over seeds, in all times together and in
-    those of one experiment alone (sets that differ in more than their sizes can bend a line by being joined); partly
+    those of one experiment alone (two sets at other sizes can bend a line by being joined); partly
     when the slope is shown to be negative and no bend downward; otherwise not confirmed."""
     bounds = [bound(times, degree) for degree in (1, 2)]
     rise, bend = (coefficient(times, degree) for degree in (1, 2))
@@ -72,7 +72,7 @@ def super_exponential(times: pd.DataFrame) -> Finding:
         return Finding("confirmed", measured, scale, reason)
     if bounds[0][1] < 0 and bounds[1][1] > 0:
         reason = "the rise is exponential at least; "
-        joined = "only the sets together show a bend, and they differ in more than size"
+        joined = "only the sets together show a bend, and no set alone"
         return Finding("partly", measured, scale, reason + (joined if bounds[1][0] > 0 else "a bend is not shown"))
     return Finding("not confirmed", measured, scale, "no rise that is exponential or more")
 
