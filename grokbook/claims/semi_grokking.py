@@ -40,14 +40,19 @@ def in_words(name: str, table: pd.DataFrame) -> str:
 
 def tie(table: pd.DataFrame) -> float:
     """D_crit by prices (chapter 12) under the condition of some runs; nan where it is not on record."""
+    try:
+        return threshold.crossing(*priced(table))
+    except ValueError:
+        return float("nan")
+
+
+def priced(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The memorising and the generalising networks on record under the condition of some runs. Raises ValueError."""
     condition = {name: table[name].iloc[0] for name in threshold.CONDITION}
     known = threshold.recorded()
     if known is None:
-        return float("nan")
-    try:
-        return threshold.crossing(threshold.memorisers(known.mem, condition), threshold.pick(known.gen, condition))
-    except ValueError:
-        return float("nan")
+        raise ValueError("nothing is recorded that prices could be taken from")
+    return threshold.memorisers(known.mem, condition), threshold.pick(known.gen, condition)
 
 
 def p4(table: pd.DataFrame, scale: str, critical: float) -> Finding:
