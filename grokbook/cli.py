@@ -54,11 +54,12 @@ def sweep(
     threads: Annotated[int, typer.Option(min=1, help="Torch threads a worker.")] = 1,
     runs_dir: RunsDir = Path("runs"),
     first: Annotated[int | None, typer.Option(min=1, help="Only so many runs, the most important ones.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also the runs that are already on record.")] = False,
     examples: Annotated[int, typer.Option(min=1, help="Most train equations in one ensemble; raise on a GPU.")] = 4096,
     checkpoint_seconds: Annotated[float, typer.Option(help="About how much work a lost worker may lose.")] = 30,
 ) -> None:
     """Run what is not yet recorded of an experiment. Stop it whenever you like: the same command goes on from there."""
-    recorded = results.recorded(name)
+    recorded = set() if again else results.recorded(name)
     configs = [config for config in _runs(name, scale)[:first] if config.key not in recorded]
     try:
         from dask.distributed import Client

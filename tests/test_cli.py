@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -8,6 +9,7 @@ from grokbook.batches import run_here
 from grokbook.cli import app
 from grokbook.experiments import EXPERIMENTS, Experiment
 from grokbook.model import ModelConfig
+from grokbook.runs import load
 from grokbook.training import TrainConfig
 
 RUN = TrainConfig("add", 7, 20, 60, model=ModelConfig(8, 4, 16))
@@ -56,3 +58,8 @@ def test_record_and_rerun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     again = run(app, ["rerun", "tiny", RUN.key[:6], "--steps", "30"], env={"COLUMNS": "300"})
     assert again.exit_code == 0, again.output
     assert again.output.rstrip().endswith("at every recorded step.")
+    sweep = ["sweep", "tiny", "--scale", "small", "--workers", "1", "--runs-dir", str(tmp_path / "new")]
+    assert "0 runs left" in run(app, sweep).output
+    assert "1 runs left" in run(app, [*sweep, "--again"]).output
+    new, old = (load(tmp_path / folder, RUN).history for folder in ("new", "runs"))
+    pd.testing.assert_frame_equal(new, old, rtol=1e-3)

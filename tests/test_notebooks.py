@@ -26,7 +26,7 @@ try:
     import grokbook
 except ModuleNotFoundError:  # Colab, or any bare runtime
     %pip install --quiet "grokbook @ git+{CONFIG["repository"]["url"]}\""""
-PARAMETERS = 'scale = "live"  # or "small" (hours on 2 cores), "paper" (p=113: a GPU or a cluster)'
+PARAMETERS = 'scale = "live"  # or "small", "paper": larger runs, on pages that train any'
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

@@ -14,7 +14,7 @@ PAGE = nbformat.read(BOOK / "paths.ipynb", as_version=4)
 TEXT = "\n".join(cell.source for cell in PAGE.cells if cell.cell_type == "markdown")
 CODE = "\n".join(cell.source for cell in PAGE.cells if cell.cell_type == "code")
 TABLES = re.findall(r"\| page \| for .*?\n\| --- .*?\n(.*?)\n\| \| together \| (\d+) \| (\d+) \|", TEXT, flags=re.S)
-ROW = re.compile(r"\| \[\]\(([\w-]+)\.ipynb\) \| [^|]* \| (\d+) \| ([^|]*) \|")
+ROW = re.compile(r"\| (?:\d+ )?\[\]\(([\w-]+)\.ipynb\) \| [^|]* \| (\d+) \| ([^|]*) \|")
 
 
 def markdown(name: str) -> str:

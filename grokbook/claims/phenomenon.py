@@ -39,7 +39,7 @@ def figure_1a(table: pd.DataFrame) -> Finding:
     reason = "delayed generalisation in every run"
     if verdict != "confirmed":
         never = int(np.isnan(delays).sum())
-        reason = f"{never} of {len(delays)} seeds do not reach 99% in these steps"
+        reason = f"{never} of {len(delays)} seeds did not reach 99% in these steps"
         early = len(delays) - len(grokked) - never
         reason += f", {early} do within ten times the steps of fitting" if early else ""
     return Finding(verdict, measured, where(table), reason)
@@ -115,7 +115,8 @@ def figure_11(p: int = 113, n: int = 5, seed: int = 0) -> Finding:
         wrong += int((logits.argmax(-1) != (symbols[:, None] + symbols) % p).sum())
     verdict = "confirmed" if wrong == 0 else "not confirmed"
     measured = f"{wrong} wrong answers in {10 * p * p:,}"
-    return Finding(verdict, measured, f"computed, p = {p}, 10 sets of {n} frequencies", "once cos ωa is read as cos ωb")
+    reason = "once a misprint is mended (the second cos ωa of the identity should be cos ωb)"
+    return Finding(verdict, measured, f"computed, p = {p}, 10 sets of {n} frequencies", reason)
 
 
 def judged(judge) -> Finding:

@@ -161,7 +161,8 @@ CLAIMS = {
     ),
     "Xie and Li 2024": Claim(
         "Xie and Li (2024), abstract",
-        "If full-batch AdamW converges, then to weights that are at most 1 over weight decay, and optimal for it.",
+        "If full-batch AdamW converges, then to weights that are at most 1 over weight decay, and to first order "
+        "optimal within that bound.",
         "1 / weight decay",
         CHAPTER,
         partial(now, bounded),

@@ -70,7 +70,8 @@ def bounded(table: pd.DataFrame) -> Finding:
     rest = runs["converged"] & fits
     counted = rest if rest.sum() >= SEEDS else pd.Series(True, runs.index)
     by_decay = filled[counted].groupby(runs["weight_decay"][counted]).median()
-    measured = f"largest weight over bound in {counted.sum()} runs: "
+    kind = "runs that fit and have converged" if rest.sum() >= SEEDS else "runs"
+    measured = f"largest weight over bound in {counted.sum()} {kind}: "
     measured += ", ".join(f"{v:.2f} at {d:g}" for d, v in by_decay.items())
     if rest.sum() < SEEDS:
         reason = f"{rest.sum()} of {len(runs)} runs fit their data and have converged; beyond the bound: "
@@ -109,7 +110,7 @@ def weaker_is_slower(table: pd.DataFrame) -> Finding:
     median = runs.groupby("weight_decay")["right_at"].median()
     reached = median[np.isfinite(median)]
     monotone = bool((np.diff(reached) < 0).all()) and (reached.index[-1] == median.index[-1])
-    measured = f"d ln t / d ln decay {value:.2f} ({interval}); median steps "
+    measured = f"d ln t / d ln decay {value:.2f} ({interval}); median steps over all seeds "
     measured += ", ".join(f"{t:,.0f} at {d:g}" if np.isfinite(t) else f"none at {d:g}" for d, t in median.items())
     if (bounds[1] if bounds else value) >= 0:
         down = runs[runs["weight_decay"] <= PAPER]

@@ -76,8 +76,8 @@ def figure_6(table: pd.DataFrame, scale: str) -> Finding:
     falls = left["fall_after"] > left["fall_on_plateau"].clip(lower=0)
     high = left["to"] > MIDDLING[1]
     complete = falls & high
-    measured = f"{len(left)} plateaus left in {runs} runs, {high.sum()} of them at some time for more than "
-    measured += f"{MIDDLING[1]:.0%}; "
+    measured = f"{len(left)} plateaus were left again in {runs} runs, {high.sum()} of them for an accuracy that at "
+    measured += f"some time exceeds {MIDDLING[1]:.0%}; "
     measured += f"the norm then falls faster in {falls.sum()}"
     measured += f" (to {left.loc[falls, 'to'].max():.0%} at most)" if falls.any() else ""
     if 0 < len(left) < FEW:
