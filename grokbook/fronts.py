@@ -77,7 +77,13 @@ def snapshot(table: pd.DataFrame, time: Time = end, column: str = "mirror_free_a
         accuracy = np.interp(np.log(step), np.log(later["step"]), later[column])
         settings = {name: first[name] for name in ("seed", "weight_decay", "train_size", "converged")}
         rows.append({"run": key, **settings, "step": step, "accuracy": accuracy})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["run", "seed", "weight_decay", "train_size", "converged", "step", "accuracy"])
+
+
+def at_common_sizes(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs at sizes that every weight decay of a table has: fronts that are to be compared are fitted alike."""
+    decays = table.groupby("train_size")["weight_decay"].transform("nunique")
+    return table[decays == table["weight_decay"].nunique()]
 
 
 def by_size(shot: pd.DataFrame) -> pd.Series:

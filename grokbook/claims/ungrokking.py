@@ -18,6 +18,7 @@ import pandas as pd
 from grokbook.claims.ungrokking_figures import HIGH, LOW, SHARP, figure_1b, figure_4, figure_7
 from grokbook.claims.verdict import Claim, Finding, answers
 from grokbook.fronts import (
+    at_common_sizes,
     balanced,
     by_size,
     decay_time,
@@ -95,10 +96,12 @@ def settled_decays(table: pd.DataFrame) -> list[float]:
 def p3(table: pd.DataFrame) -> Finding:
     """P3, on the weight decays whose fronts have settled, if they span a factor RANGE, otherwise on all of them.
 
+    Only sizes that all of them have count (added before a second weight decay was seen at p = 113, which has fewer).
     Confirmed when they have settled, the interval of `factor` stays below MARGIN and the permutation test finds nothing
     at CHANCE. Not confirmed when the interval (with one seed: the value) lies above MARGIN and the test, if there is
     one, finds it. Otherwise partly.
     """
+    table = at_common_sizes(table)
     settled = settled_decays(table)
     chosen = table[table["weight_decay"].isin(settled)] if settled else table
     found = balanced(fronts(snapshot(chosen)))
