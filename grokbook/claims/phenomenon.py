@@ -41,7 +41,7 @@ def figure_1a(table: pd.DataFrame) -> Finding:
         never = int(np.isnan(delays).sum())
         reason = f"{never} of {len(delays)} seeds did not reach 99% in these steps"
         early = len(delays) - len(grokked) - never
-        reason += f", {early} do within ten times the steps of fitting" if early else ""
+        reason += f", {early} did so within ten times the steps of fitting" if early else ""
     return Finding(verdict, measured, where(table), reason)
 
 
