@@ -17,7 +17,11 @@ sys.path.insert(0, str(ROOT / "book"))
 from runtime import fetch_axe  # noqa: E402
 
 LOOKS = {"light": (1280, 900), "dark": (390, 844)}
-UNFOLD = "() => document.querySelectorAll('main details').forEach(details => { details.open = true; })"
+UNFOLD = """async () => {
+    document.querySelectorAll("main details").forEach(details => { details.open = true; });
+    await new Promise(then => requestAnimationFrame(() => requestAnimationFrame(then)));
+    await Promise.all(document.querySelector("main").getAnimations({subtree: true}).map(fade => fade.finished));
+}"""  # what is opened fades in, and has little contrast until it has
 RUN = """async () => {
     const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"];
     const found = await axe.run(document, {runOnly: {type: "tag", values: tags}, resultTypes: ["violations"]});
