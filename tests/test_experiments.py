@@ -35,6 +35,7 @@ def test_recorded_scale_covers_what_the_figures_need() -> None:
     for name, seeds in (("memorisation", 5), ("generalisation", 5), ("memorisation-113", 2), ("generalisation-113", 2)):
         assert len(seen(name, "weight_decay")) >= 4
         assert len(seen(name, "seed")) >= seeds
+    assert seen("memorisation-113", "weight_decay") == seen("generalisation-113", "weight_decay")
     assert seen("ungrokking", "weight_decay") == {0.1, 0.5, 1.0, 1.5, 2.0}
     assert len(seen("ungrokking", "train_size")) >= 10
     assert (min(seen("ungrokking-113", "train_size")), max(seen("ungrokking-113", "train_size"))) == (390, 1494)

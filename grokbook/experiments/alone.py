@@ -1,9 +1,12 @@
 """One circuit alone (Section 5.1): memorisation on random labels, generalisation on large train sets."""
 
-from grokbook.experiments.grids import NARROW, geometric, grid, slower
+from dataclasses import replace
+
+from grokbook.experiments.grids import NARROW, geometric, grid
 from grokbook.training import TrainConfig
 
 DECAYS = (1.0, 0.5, 2.0, 3.0)
+DECAYS_113 = (1.0, 2.0, 0.6, 1.5)
 
 
 def memorisation_live() -> list[TrainConfig]:
@@ -21,8 +24,8 @@ def memorisation_113(seeds: int = 2) -> list[TrainConfig]:
     base, runs = TrainConfig("add", 113, 500, 10_000, random_labels=True), []
     for seed in range(seeds):
         for sizes in ([500, 1000, 2000, 4000], [8000]):
-            runs += grid(base, sizes, [1.0, 2.0, 0.6], [seed])
-    return runs + slower(runs, 0.3, 20_000)
+            runs += grid(base, sizes, DECAYS_113, [seed])
+    return runs
 
 
 def memorisation_paper() -> list[TrainConfig]:
@@ -39,9 +42,10 @@ def generalisation_small() -> list[TrainConfig]:
 
 
 def generalisation_113() -> list[TrainConfig]:
-    base = TrainConfig("add", 113, 4000, 10_000)
-    runs = grid(base, [4000, 5500, 7000, 8500], [1.0, 0.6, 2.0], range(2))
-    return runs + slower(runs, 0.3, 20_000)
+    """Time to grok, which small sets take more of, and as much decay time again or more for the norm to follow."""
+    steps = {4000: 15_000, 5500: 10_000, 7000: 8000, 8500: 6000}  # at weight decay 1
+    runs = grid(TrainConfig("add", 113, 4000, 15_000), steps, DECAYS_113, range(2))
+    return [replace(run, steps=round(steps[run.train_size] / run.weight_decay)) for run in runs]
 
 
 def generalisation_paper() -> list[TrainConfig]:
