@@ -10,7 +10,7 @@ import typer
 from grokbook import results
 from grokbook.experiments import EXPERIMENTS, Experiment
 from grokbook.model import ModelConfig
-from grokbook.training import TrainConfig
+from grokbook.training import DivergedError, TrainConfig
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -116,12 +116,15 @@ def train(
     """Train one network and watch it. The defaults grok within half a minute; the paper's widths are 128, 32, 512."""
     from grokbook.watch import train_and_watch
 
-    model = ModelConfig(d_model, d_head, d_mlp)
     try:
+        model = ModelConfig(d_model, d_head, d_mlp)
         config = TrainConfig(task, modulus, train_size, steps, weight_decay, learning_rate, seed=seed, model=model)
         train_and_watch(replace(config, random_labels=random_labels))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    except DivergedError as error:
+        typer.echo(f"{error}. A smaller learning rate may help.", err=True)
+        raise typer.Exit(1) from error
 
 
 @app.command()

@@ -4,6 +4,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from math import inf
+from numbers import Integral
 
 from torch import Tensor
 
@@ -37,10 +39,14 @@ class TrainConfig:
     epsilon: float = 1e-8  # added to the root of Adam's second moment; sgd ignores it
 
     def __post_init__(self) -> None:
-        if self.steps < 0:
-            raise ValueError(f"steps is {self.steps}; it must be at least 0")
-        if self.weight_decay < 0:
+        for name in ("modulus", "train_size", "steps", "seed"):
+            value = getattr(self, name)
+            if not (isinstance(value, Integral) and value >= 0):
+                raise ValueError(f"{name} is {value}; it must be a whole number, at least 0")
+        if not 0 <= self.weight_decay < inf:
             raise ValueError(f"weight_decay is {self.weight_decay}; it must be at least 0")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas are {self.betas}; they must be two numbers, at least 0 and below 1")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")
         if self.weight_decay * self.learning_rate >= 1:

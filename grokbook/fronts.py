@@ -136,6 +136,11 @@ def balanced(found: pd.DataFrame) -> pd.DataFrame:
     return max(full, key=len)
 
 
+def place(found: pd.DataFrame) -> float:
+    """Where the fronts are, in pairs: their geometric mean."""
+    return float(np.exp(np.log(found["size"]).mean()))
+
+
 def factor(found: pd.DataFrame) -> float:
     """Largest D* over smallest among weight decays, each a geometric mean over seeds."""
     return float(np.exp(np.ptp(np.log(found["size"]).groupby(found["weight_decay"]).mean())))

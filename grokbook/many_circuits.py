@@ -1,15 +1,14 @@
 """The simulation of Section 3 with more than two circuits: staircases of test accuracy (Section 5.3, Appendix A.1).
 
 Circuit i has norm P_i at weight one, an initial subweight w2_i (its learning speed, as in module `subweights`), and a
-coverage f_i: the test points are u in [0, 1], and circuit i is right at u < f_i. Beyond it votes, with full confidence,
-for a wrong label of its own. All circuits are right on the training set. With S the sum of the weights,
+coverage f_i: the test points are u in [0, 1], circuit i is right at u < f_i and beyond votes, with full confidence, for
+a wrong label of its own. All circuits are right on the training set. With S the sum of the weights,
 
     train_loss     = log(1 + (q-1) e^-S)
     test loss at u = log(1 + (q-1-m) e^-R + sum over the m wrong circuits of e^(w_i-R)),   R the right circuits' weight
 
-and u is answered rightly when R is above every wrong circuit's weight. A memoriser has f = 0, the circuit that
-generalises f = 1; these two alone are module `subweights`. If one weight exceeds the sum of the others, test accuracy
-is that circuit's coverage.
+and u is answered rightly when R is above every wrong circuit's weight. A memoriser has f = 0, the circuit that generalises
+f = 1 (these two: module `subweights`). If one weight exceeds all others' sum, accuracy is that circuit's coverage.
 """
 
 from collections.abc import Sequence

@@ -31,7 +31,7 @@ class DivergedError(RuntimeError):
     """A run's loss or parameters stopped being finite."""
 
     def __init__(self, run: int, step: int, checkpoint: str):
-        super().__init__(f"run {run} was no longer finite at step {step}; last good checkpoint: {checkpoint}")
+        super().__init__(f"run {run} was no longer finite by step {step}; last good checkpoint: {checkpoint}")
         self.run, self.step = run, step
 
 
@@ -124,8 +124,12 @@ def train(
             step = stop
             _check_finite(params, step, saved)
             if step in log_at:
-                rows += measure(params, configs, tasks, step, metrics)
-                bar.set_postfix(test_accuracy=f"{np.mean([r['test_accuracy'] for r in rows[-len(configs) :]]):.2f}")
+                measured = measure(params, configs, tasks, step, metrics)
+                for run, row in enumerate(measured):
+                    if not np.isfinite(row["train_loss"]):
+                        raise DivergedError(run, step, saved)
+                rows += measured
+                bar.set_postfix(test_accuracy=f"{np.mean([r['test_accuracy'] for r in measured]):.2f}")
             if checkpoint is not None and (step % checkpoint_every == 0 or step == steps):
                 checkpoints.save(checkpoint, configs, params, optimiser, step, rows)
                 saved = f"{checkpoint} at step {step}"

@@ -29,6 +29,7 @@ def test_train_shows_rows_and_how_it_ended() -> None:
     [
         ("train add --train-size 5000", "train_size is 5000"),
         ("train cube", "task is 'cube'"),
+        ("train add --d-head 7", "d_head is 7"),
         ("sweep nothing", "is not an experiment"),
         ("sweep grokking-medium --scale live", "scale is 'live'"),
         ("record ungrokking-113 --scale paper", "scale is 'paper'"),

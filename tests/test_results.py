@@ -1,4 +1,5 @@
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +87,14 @@ def test_a_recorded_run_gives_its_numbers_again(recorded: Path) -> None:
         record.rerun(RUNS[0], table[table["run"] == RUNS[0].key], 81)
 
 
+def test_a_run_on_record_in_the_package_gives_its_numbers_again() -> None:
+    table = results.load("key-frequencies")
+    config = results.config("key-frequencies", table["run"].iloc[0])
+    both = record.rerun(config, table[table["run"] == config.key], 50)
+    assert both["step"].max() > 20 and {"train_loss", "parameter_norm"} <= set(both["column"])
+    np.testing.assert_allclose(both["rerun"], both["recorded"], rtol=1e-3, atol=1e-4)
+
+
 def test_the_kept_network_is_the_first_runs(recorded: Path) -> None:
     saved = runs.load(recorded / "runs", RUNS[0]).params
     assert all((results.network("tiny")[name][0] == weight).all() for name, weight in saved.items())
@@ -118,6 +127,9 @@ def test_the_packages_own_data_is_small_described_and_of_known_experiments() -> 
     assert sum(path.stat().st_size for path in record.DATA.iterdir()) < 20e6
     for path in record.DATA.glob("*.parquet"):
         name = path.stem
+        begun = time.process_time()
+        results.load(name)
+        assert time.process_time() - begun < 1, f"{name} takes long to load"
         provenance = json.loads(path.with_suffix(".json").read_text())
         assert {*provenance["columns"], *results.CONFIG_COLUMNS} == {*results.load(name).columns, "is_start"}
         wanted = {config.key for config in EXPERIMENTS[name].runs(provenance["scale"])}

@@ -165,10 +165,17 @@ def test_a_run_that_is_no_longer_finite_stops_with_its_last_checkpoint(tmp_path)
     half = train([replace(SMALL, steps=100)], progress=False)
     with torch.no_grad():
         half.params["W_in"][0, 0, 0] = torch.nan
-    with pytest.raises(DivergedError, match=r"run 1 was no longer finite at step 1; last good checkpoint: none"):
+    with pytest.raises(DivergedError, match=r"run 1 was no longer finite by step 1; last good checkpoint: none"):
         params = {k: torch.cat([init(SMALL.model, add(11), [0])[k], w]) for k, w in half.params.items()}
         train([SMALL, replace(SMALL, seed=1)], start=params, checkpoint=path, checkpoint_every=10, progress=False)
     assert not path.exists()
+
+
+def test_a_loss_that_is_no_longer_finite_stops_its_run_though_the_parameters_are():
+    result = train([replace(SMALL, steps=1)], progress=False)
+    huge = {name: weight * 1e25 for name, weight in result.params.items()}
+    with pytest.raises(DivergedError, match="run 0 was no longer finite by step 1"):
+        train([SMALL], start=huge, log_steps=[1], progress=False)
 
 
 def test_configurations_survive_json_and_name_their_run():
@@ -186,7 +193,13 @@ def test_configurations_survive_json_and_name_their_run():
         ({"weight_decay": -0.1}, "weight_decay is -0.1; it must be at least 0"),
         ({"weight_decay": 1001}, "weight_decay is 1001"),
         ({"learning_rate": 0}, "learning_rate is 0; it must be positive"),
-        ({"steps": -1}, "steps is -1; it must be at least 0"),
+        ({"steps": -1}, "steps is -1; it must be a whole number, at least 0"),
+        ({"steps": 2.5}, "steps is 2.5; it must be a whole number"),
+        ({"modulus": 7.5}, "modulus is 7.5; it must be a whole number"),
+        ({"seed": -1}, "seed is -1; it must be a whole number, at least 0"),
+        ({"weight_decay": float("nan")}, "weight_decay is nan; it must be at least 0"),
+        ({"betas": (0.9,)}, "betas are .*; they must be two numbers"),
+        ({"betas": (1.5, 0.9)}, "betas are .*; they must be two numbers, at least 0 and below 1"),
         ({"task": "plus"}, "task is 'plus'; it must be one of add"),
         ({"task": "divide", "modulus": 12}, "division needs a prime modulus"),
         ({"precision": "low"}, "precision is 'low'; it must be"),

@@ -72,6 +72,12 @@ def test_javascript_unpacks_the_recorded_numbers(javascript, table):
             np.testing.assert_allclose(found[name], rows[name], rtol=0, atol=rounding)
 
 
+def test_a_size_that_is_not_there_gives_the_nearest(javascript):
+    for size, found in ((120, 120), (160, 120), (170, 235), (9000, 575)):
+        assert javascript(f"widget.closest(runs, {size}, 0.1, 1).size") == found
+    assert javascript("widget.closest(runs, 120, 0.7, 1) === undefined")
+
+
 def test_javascripts_map_is_each_sizes_last_measurement_before_the_step(javascript, table):
     for decay, seed, step in ((1.0, 0, 700), (0.1, 1, 4000), (0.1, 0, 0)):
         points = javascript(f"widget.front(runs, {decay}, {seed}, {step}, 'test_accuracy')")
@@ -198,6 +204,17 @@ def test_the_second_one_has_the_paper_s_modulus(page: Page, explorer: Locator):
     page.keyboard.press("End")
     least = large[(large["train_size"] == large["train_size"].min()) & (large["seed"] == 0)].iloc[-1]
     assert value(second, "parameter_norm") == pytest.approx(least["parameter_norm"], abs=0.06)
+
+    # Weight decay 2 has fewer sizes: the nearest is shown, and the slider goes no further.
+    second.get_by_role("group", name="weight decay").get_by_role("button", name="2", exact=True).click()
+    strong = large[(large["weight_decay"] == 2) & (large["seed"] == 0)]
+    sizes = sorted(strong["train_size"].unique())
+    assert large["train_size"].min() < sizes[0] and sizes[-1] < large["train_size"].max()
+    for place, size in (("0", sizes[0]), ("6", sizes[-1])):
+        second.get_by_role("slider", name="pairs kept").fill(place)
+        shown = strong[strong["train_size"] == size].iloc[-1]
+        assert value(second, "parameter_norm") == pytest.approx(shown["parameter_norm"], abs=0.06)
+        assert f"D′ = {size}, weight decay 2, seed 0" in second.inner_text()
     assert value(explorer, "parameter_norm") == before
 
 

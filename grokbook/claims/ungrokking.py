@@ -26,6 +26,7 @@ from grokbook.fronts import (
     factor,
     fronts,
     in_words,
+    place,
     recorded,
     shared_decay_time,
     snapshot,
@@ -55,11 +56,6 @@ def shown(value: float, bounds: tuple[float, float] | None, form: str = ".2f") -
 def span(found: pd.DataFrame) -> str:
     """The weight decays of a table of fronts, in words."""
     return f"{found['weight_decay'].min():g} to {found['weight_decay'].max():g}"
-
-
-def place(found: pd.DataFrame) -> float:
-    """Where the fronts are, in pairs: their geometric mean."""
-    return float(np.exp(np.log(found["size"]).mean()))
 
 
 def p2(table: pd.DataFrame) -> Finding:

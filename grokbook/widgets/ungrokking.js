@@ -17,7 +17,12 @@ export function unpack({ runs, grids, columns }) {
   });
 }
 
-export const find = (runs, size, decay, seed) => runs.find((r) => r.size === size && r.decay === decay && r.seed === seed);
+// Of one weight decay and seed, which need not have every size, the run whose size is nearest in ratio; or undefined.
+export function closest(runs, size, decay, seed) {
+  const far = (r) => Math.abs(Math.log(r.size / size));
+  const alike = runs.filter((r) => r.decay === decay && r.seed === seed);
+  return alike.reduce((best, r) => (best && far(best) <= far(r) ? best : r), undefined);
+}
 
 // A column at the last measured step that is not after `step`, for each size that one weight decay and seed have.
 export function front(runs, decay, seed, step, column) {
@@ -160,6 +165,8 @@ function render({ model, el }) {
   let speaking;
   let batch = false;
 
+  const current = () => closest(runs, model.get("size"), model.get("weight_decay"), model.get("seed")) ?? runs[0];
+
   function choose(changes) {
     batch = true; // one drawing for a change of several traits
     for (const [name, value] of Object.entries(changes)) model.set(name, value);
@@ -171,6 +178,7 @@ function render({ model, el }) {
       model.set("weight_decay", near.decay);
       model.set("seed", near.seed);
     }
+    model.set("size", current().size);
     batch = false;
     model.save_changes();
     draw();
@@ -206,8 +214,7 @@ function render({ model, el }) {
 
   function draw() {
     if (batch) return;
-    const [decay, seed] = [model.get("weight_decay"), model.get("seed")];
-    run = find(runs, model.get("size"), decay, seed) ?? runs.find((r) => r.decay === decay && r.seed === seed) ?? runs[0];
+    run = current();
     const row = Math.min(model.get("row"), run.steps.length - 1);
     const step = run.steps[row];
 
