@@ -35,6 +35,7 @@ class Batch:
 
     @property
     def key(self) -> str:
+        """A short hash of its runs' keys."""
         return hashlib.sha256(" ".join(c.key for c in self.configs).encode()).hexdigest()[:16]
 
     def checkpoint(self, folder: str | Path) -> Path:

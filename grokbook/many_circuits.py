@@ -7,7 +7,7 @@ a wrong label of its own. All circuits are right on the training set. With S the
     train_loss     = log(1 + (q-1) e^-S)
     test loss at u = log(1 + (q-1-m) e^-R + sum over the m wrong circuits of e^(w_i-R)),   R the right circuits' weight
 
-and u is answered rightly when R is above every wrong circuit's weight. A memoriser has f = 0, the circuit that generalises
+and u is answered rightly when R is above every wrong circuit's weight. A memoriser has f = 0, what generalises has
 f = 1 (these two: module `subweights`). If one weight exceeds all others' sum, accuracy is that circuit's coverage.
 """
 

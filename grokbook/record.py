@@ -144,6 +144,7 @@ def rerun(config: TrainConfig, recorded: pd.DataFrame, steps: int | None = None)
 
     recorded: the run's rows. Returns columns step, column, recorded, rerun. Numbers agree closely at first; over many
     steps rounding differs with the machine and with the runs that shared the ensemble, and training amplifies it.
+    Raises ValueError when nothing is on record up to `steps`, or it is more than the run has.
     """
     steps = config.steps if steps is None else steps
     rows = recorded[recorded["step"] <= steps]

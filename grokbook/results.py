@@ -132,7 +132,10 @@ def network(name: str) -> Params:
 
 
 def tidy(runs: Iterable[Run]) -> pd.DataFrame:
-    """One table like `load`'s from runs that are over, every measured step and every column of the configuration."""
+    """One table like `load`'s from runs that are over, every measured step and every column of the configuration.
+
+    Raises ValueError when no run has a history.
+    """
     tables = []
     for run in runs:
         if run.history.empty:

@@ -176,7 +176,9 @@ def test_glues_only_numbers_it_quotes(path: Path) -> None:
 
 def glued_in(source: str) -> list[str]:
     """For each call of `glue`, or of a chapter's own function named after it, a regular expression of the names."""
-    calls = [call for call in ast.walk(ast.parse(TransformerManager().transform_cell(source))) if isinstance(call, ast.Call)]
+    calls = [
+        call for call in ast.walk(ast.parse(TransformerManager().transform_cell(source))) if isinstance(call, ast.Call)
+    ]
     return [names_of(call.args[0]) for call in calls if isinstance(call.func, ast.Name) and call.func.id == "glue"]
 
 

@@ -23,6 +23,14 @@ def test_a_chapter_takes_no_longer_than_promised(html_folder: Path, name: str) -
     assert 0 < taken["cpu_seconds"] <= PROMISED * SLACK, f"{name} took {taken['cpu_seconds']:.0f} s of processor time"
 
 
+def test_the_evidence_takes_no_longer_than_promised(html_folder: Path) -> None:
+    """Chapters 07 to 11 in five minutes on two cores."""
+    records = [
+        json.loads((ROOT / "_build" / "executed" / f"{n}.json").read_text()) for n in CHAPTERS if "07" <= n < "12"
+    ]
+    assert len(records) == 5 and sum(record["cpu_seconds"] for record in records) / 2 < 300
+
+
 def test_the_first_page_is_light(page: Page, built_book: str) -> None:
     """Below 1 MB with all it loads, text compressed as servers send it; it needs none of the widgets' scripts."""
     sizes: dict[str, int] = {}

@@ -137,7 +137,8 @@ def ranges(c: Circuits) -> Finding:
     """The caption of Figure 3: C_mem's norms have a range at least WIDE times C_gen's, in logarithms, also at sizes
     like C_gen's, and some of its runs, in each currency, have no larger norm than a generalising run that does no
     better. All: confirmed; some: partly. Loose fits do not count: any run beats one. (WIDE was chosen when the ranges
-    were known, and loose fits were left out later still.)"""
+    were known, and loose fits were left out later still.) Raises ValueError when c has no generalising runs to compare
+    with."""
     c = c._replace(mem=firm(c.mem), gen=firm(c.gen))
     if c.gen.empty:
         raise ValueError("c has no generalising runs but loose fits; there is nothing to compare with")

@@ -14,7 +14,10 @@ from IPython.display import HTML, display
 
 
 def show_with_still(widget: AnyWidget, figure: plt.Figure, alt: str) -> None:
-    """Display `widget`, and `figure` (an SVG, described by `alt`) where the widget cannot run."""
+    """Display `widget`, and `figure` (an SVG, described by `alt`) where the widget cannot run.
+
+    Raises ValueError when `alt` is empty.
+    """
     if not alt:
         raise ValueError("alt is empty; it must say what the figure shows")
     picture = BytesIO()
