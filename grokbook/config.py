@@ -41,7 +41,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("modulus", "train_size", "steps", "seed"):
             value = getattr(self, name)
-            if not (isinstance(value, Integral) and value >= 0):
+            if not isinstance(value, Integral) or int(value) < 0:
                 raise ValueError(f"{name} is {value}; it must be a whole number, at least 0")
         if not 0 <= self.weight_decay < inf:
             raise ValueError(f"weight_decay is {self.weight_decay}; it must be at least 0")
