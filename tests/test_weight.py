@@ -15,20 +15,23 @@ SLACK = 2  # of processor time, which grows when two chapters share the cores an
 WIDGETS = ("html-manager", "require.js", "anywidget")
 
 
+def executed(name: str) -> dict:
+    """The record of a chapter's execution, which `make book` leaves."""
+    return json.loads((ROOT / "_build" / "executed" / f"{name}.json").read_text())
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_chapter_takes_no_longer_than_promised(html_folder: Path, name: str) -> None:
     """By the record of its execution, in processor time with one thread, so that a busy machine changes little."""
-    taken = json.loads((ROOT / "_build" / "executed" / f"{name}.json").read_text())
+    taken = executed(name)
     assert taken["scale"] == "live"
     assert 0 < taken["cpu_seconds"] <= PROMISED * SLACK, f"{name} took {taken['cpu_seconds']:.0f} s of processor time"
 
 
 def test_the_evidence_takes_no_longer_than_promised(html_folder: Path) -> None:
     """Chapters 07 to 11 in five minutes on two cores."""
-    records = [
-        json.loads((ROOT / "_build" / "executed" / f"{n}.json").read_text()) for n in CHAPTERS if "07" <= n < "12"
-    ]
-    assert len(records) == 5 and sum(record["cpu_seconds"] for record in records) / 2 < 300
+    taken = [executed(name)["cpu_seconds"] for name in CHAPTERS if "07" <= name < "12"]
+    assert len(taken) == 5 and sum(taken) / 2 < 300
 
 
 def test_the_first_page_is_light(page: Page, built_book: str) -> None:

@@ -19,10 +19,10 @@ def memorisation_small() -> list[TrainConfig]:
     return grid(base, geometric(150, 2400, 5), DECAYS, range(5))
 
 
-def memorisation_113(seeds: int = 2) -> list[TrainConfig]:
+def memorisation_113() -> list[TrainConfig]:
     """The largest size costs as much as the others together, and comes after them."""
     base, runs = TrainConfig("add", 113, 500, 10_000, random_labels=True), []
-    for seed in range(seeds):
+    for seed in range(2):
         for sizes in ([500, 1000, 2000, 4000], [8000]):
             runs += grid(base, sizes, DECAYS_113, [seed])
     return runs
