@@ -9,14 +9,17 @@ from grokbook.training import TrainConfig
 
 
 def grokking(precision: str = "highest", seeds: int = 4) -> list[TrainConfig]:
+    """Appendix A's setting: 30% of all pairs, weight decay 1; one run a seed."""
     return grid(TrainConfig("add", 113, 3831, 10_000, precision=precision), [3831], [1.0], range(seeds))
 
 
 def grokking_live() -> list[TrainConfig]:
+    """One run at modulus 53 that groks within its 2500 steps."""
     return [TrainConfig("add", 53, 1400, 2500, seed=1, model=NARROW)]
 
 
 def semi_grokking_live() -> list[TrainConfig]:
+    """Three sizes around which runs of so few steps begin to grok, two seeds."""
     return grid(TrainConfig("add", 23, 300, 4000, model=TINY), [300, 340, 400], [1.0], range(2))
 
 
@@ -40,10 +43,12 @@ def semi_grokking_small() -> list[TrainConfig]:
 
 
 def semi_grokking_paper() -> list[TrainConfig]:
+    """Figure 5's 20 sizes and 10 seeds, for 30 million steps."""
     sizes = np.linspace(1500, 2050, 20).round().astype(int).tolist()
     return grid(TrainConfig("add", 113, 1500, 30_000_000), sizes, [1.0], range(10))
 
 
 def key_frequencies(seeds: int) -> list[TrainConfig]:
+    """Networks that all grok, each from weights and on a train set of its own."""
     sizes = (460, 420, 380, 340)  # one size a seed: every network has an initialisation of its own
     return [TrainConfig("add", 23, sizes[seed % 4], 3000, seed=seed, model=TINY) for seed in range(seeds)]

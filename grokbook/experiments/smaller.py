@@ -11,6 +11,7 @@ PERMUTATIONS = ("s5-conjugate", "s5-compose", "s5-sandwich")
 
 
 def ungrokking_live() -> list[TrainConfig]:
+    """Four sizes from far below the critical one to above it, two weight decays."""
     base = TrainConfig("add", 31, 100, 700, model=NARROW)
     return from_full(grid(base, [40, 90, 200, 430], [1.0, 2.0], [0]), steps=1500)
 
@@ -27,6 +28,7 @@ def ungrokking_small() -> list[TrainConfig]:
 
 
 def ungrokking_113() -> list[TrainConfig]:
+    """Figure 7's seven sizes at weight decay 1, three seeds."""
     base = TrainConfig("add", 113, 390, 20_000)
     return from_full(grid(base, geometric(390, 1494, 7), [1.0], range(3)), steps=5000)
 
@@ -39,12 +41,14 @@ def ungrokking_113_decay() -> list[TrainConfig]:
 
 
 def ungrokking_paper() -> list[TrainConfig]:
+    """Figure 7's sizes for a million steps, and Figure 4's weight decays over a wider range for 100,000."""
     long = grid(TrainConfig("add", 113, 390, 1_000_000), geometric(390, 1494, 7), [1.0], range(10))
     wide = grid(TrainConfig("add", 113, 390, 100_000), geometric(300, 12_000, 16), [*DECAYS, 0.1], range(3))
     return from_full(long + wide, steps=20_000)
 
 
 def trading_small() -> list[TrainConfig]:
+    """The twins of `ungrokking_small` from random weights, and larger sets from trained networks."""
     base = TrainConfig("add", 53, 1200, 5000, model=NARROW)
     large = from_full(grid(base, geometric(1200, 2600, 4), [1.0, 0.5, 2.0], range(3)), steps=6000)
     twins = [run for run in from_scratch(ungrokking_small()) if run.seed < 3]
@@ -59,11 +63,13 @@ def _other(
 
 
 def other_tasks_live() -> list[TrainConfig]:
+    """Three of the tasks, at four sizes each."""
     base = TrainConfig("subtract", 23, 50, 2000, model=TINY)
     return _other(("subtract", "multiply", "sum-of-squares"), base, [50, 90, 150, 250], [1.0], 1, start=2000)
 
 
 def other_tasks_small() -> list[TrainConfig]:
+    """The six modular tasks at eight sizes, two weight decays and two seeds."""
     base = TrainConfig("subtract", 53, 150, 12_000, model=NARROW)
     return _other(MODULAR, base, geometric(150, 1600, 8), [1.0, 0.5], 2, start=6000)
 
@@ -77,6 +83,7 @@ def other_tasks_s5() -> list[TrainConfig]:
 
 
 def other_tasks_paper() -> list[TrainConfig]:
+    """All nine tasks with Figure 8's 100,000 steps and weight decays."""
     base = TrainConfig("subtract", 113, 300, 100_000)
     sizes, decays = geometric(300, 12_000, 12), [*DECAYS, 0.1]
     return _other((*MODULAR, *PERMUTATIONS), base, sizes, decays, 3, start=20_000)

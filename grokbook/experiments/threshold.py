@@ -18,7 +18,10 @@ KEPT = {23: (70, 110, 180), 29: (90, 145, 230), 31: (100, 160, 250)}  # about wh
 RANDOM = {23: (80, 130, 210), 29: (100, 170, 280), 31: (110, 190, 300)}  # around the norm of the generalising networks
 
 
-def memorising(base: TrainConfig, sizes: tuple[int, ...], seeds: range, decays: tuple[float, ...], steps: int):
+def memorising(
+    base: TrainConfig, sizes: tuple[int, ...], seeds: range, decays: tuple[float, ...], steps: int
+) -> list[TrainConfig]:
+    """Networks on random labels, which no task tells apart; `base` gives all but these settings."""
     return grid(replace(base, task="add", random_labels=True, steps=steps), sizes, decays, seeds)
 
 
@@ -65,6 +68,7 @@ def threshold_small() -> list[TrainConfig]:
 
 
 def threshold_live() -> list[TrainConfig]:
+    """Two sizes of random labels, one network that learns the table, and three that forget it in part."""
     base = TrainConfig("add", 23, KEPT[23][0], 0, learning_rate=RATE, model=TINY)
     random = memorising(base, (80, 150), range(1), (2.0,), 1600)
     return random + forgetting(base, KEPT[23], range(1), 2.0, time=3.0, start=1600)
