@@ -59,13 +59,13 @@ def p1(c: Circuits) -> Finding:
 
 def at_all(judge: Callable[[Circuits], Finding], all_circuits: dict[int, Circuits], needs: str = "mem gen") -> Finding:
     """One finding from those at each modulus. One without two seeds of each circuit that the judge needs has none."""
-    found, seeds = [], []
-    for c in all_circuits.values():
+    found, seeds = {}, []
+    for modulus, c in all_circuits.items():
         least = min(getattr(c, part)["seed"].nunique() for part in needs.split())
         if least < 2:
             continue
         try:
-            found.append(judge(c))
+            found[f"p = {modulus}"] = judge(c)
         except ValueError:
             continue
         seeds.append(least)
@@ -74,13 +74,19 @@ def at_all(judge: Callable[[Circuits], Finding], all_circuits: dict[int, Circuit
         return Finding(
             "not testable here", "nothing yet", there, "no modulus has two seeds of what is needed on record"
         )
-    verdicts = {finding.verdict for finding in found}
+    verdicts = {finding.verdict for finding in found.values()}
     verdict = verdicts.pop() if len(verdicts) == 1 else "partly"
-    reasons = [finding.reason for finding in found]
+    measured, reason = (told({at: getattr(one, part) for at, one in found.items()}) for part in ("measured", "reason"))
     if verdict == "confirmed" and max(seeds) < SEEDS:
-        verdict, reasons = "partly", [*reasons, f"but with fewer than {SEEDS} seeds"]
-    measured, scale = ("; ".join(getattr(finding, part) for finding in found) for part in ("measured", "scale"))
-    return Finding(verdict, measured, scale, "; ".join(dict.fromkeys(reasons)))
+        verdict, reason = "partly", f"{reason}; but with fewer than {SEEDS} seeds"
+    return Finding(verdict, measured, "; ".join(finding.scale for finding in found.values()), reason)
+
+
+def told(texts: dict[str, str]) -> str:
+    """What was found at each modulus, under its name; once and without a name where all say the same."""
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return "; ".join(f"{at}: {text}" for at, text in texts.items())
 
 
 def now(judge: Callable[[Circuits], Finding], needs: str = "mem gen") -> Finding:
