@@ -24,6 +24,8 @@ COLOURS = {
     "theory": "#E69F00",
 }
 """The role of a curve to its colour, the same on every page."""
+INK = COLOURS | {"mem": "#B94F00", "train": "#007A59", "test": "#A3477C", "theory": "#8A5F00"}
+"""The role of a curve to the colour of the words beside it: dark enough to be read on white (WCAG 1.4.3)."""
 
 STYLE: dict[Any, Any] = {
     "figure.figsize": (6.4, 3.6),
@@ -55,7 +57,7 @@ def use_style() -> None:
 
 def label_line(axes: plt.Axes, text: str, x: float, y: float, role: str, **options: Any) -> None:
     """Write `text` beside a curve in the colour of its `role`, in place of a legend entry."""
-    axes.annotate(text, (x, y), xytext=(4, 0), textcoords="offset points", color=COLOURS[role], va="center", **options)
+    axes.annotate(text, (x, y), xytext=(4, 0), textcoords="offset points", color=INK[role], va="center", **options)
 
 
 def dots(axes: Axes, x: Any, y: Any, converged: Any, colour: Any, **options: Any) -> None:
@@ -168,7 +170,7 @@ def label_between(axes: Axes, history: pd.DataFrame, one: Curve, other: Curve) -
     to_screen = axes.transScale.transform
     steps = shown["step"].to_numpy(float)
     place, _ = to_screen(np.column_stack([steps, np.ones_like(steps)])).T
-    half_a_word = 0.09 * (place.max() - place.min())
+    half_a_word = 0.13 * (place.max() - place.min())
     best = (-np.inf, 0.0, 0.0, 0.0, one, other)
     for centre in np.unique(place[(place >= place.min() + half_a_word) & (place <= place.max() - half_a_word)]):
         near = shown[np.abs(place - centre) <= half_a_word]
@@ -186,5 +188,5 @@ def label_between(axes: Axes, history: pd.DataFrame, one: Curve, other: Curve) -
             textcoords="offset points",
             ha="center",
             va="bottom" if up > 0 else "top",
-            color=COLOURS[curve.role],
+            color=INK[curve.role],
         )

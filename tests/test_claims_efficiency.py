@@ -18,7 +18,7 @@ from grokbook.claims.figure_3 import (
     flat,
     ranges,
 )
-from grokbook.efficiency import Circuits, circuits, gamma
+from grokbook.efficiency import Circuits, bucketed, circuits, gamma, nearest_sizes
 
 MEM, GEN = (150, 300, 600, 1200, 2400), (1500, 1900, 2300, 2700)
 
@@ -116,6 +116,29 @@ def test_figure_3a_asks_every_size() -> None:
     mem = c.mem.assign(parameter_norm=c.mem["parameter_norm"] * np.where(odd, (c.mem["correct_logit"] / 45) ** -0.5, 1))
     found = figure_3a(c._replace(mem=mem))
     assert found.verdict == "partly" and "positive at 4 of 5 sizes" in found.measured
+
+    once = c._replace(mem=c.mem[~odd | (c.mem["weight_decay"] == 1)])  # a size without stripes is not asked
+    found = figure_3a(once)
+    assert found.verdict == "confirmed" and "positive at 4 of 4 sizes" in found.measured
+
+
+def test_figure_3d_takes_the_planes_direction_where_no_bucket_holds_two_of_the_near_sizes() -> None:
+    c = made()
+    apart = {size: (1 + place / 10) ** 3 for place, size in enumerate(MEM)}
+    mem = c.mem.assign(correct_logit=c.mem["correct_logit"].clip(45, 50) * c.mem["train_size"].map(apart))
+    near = nearest_sizes(bucketed(mem), c.gen)
+    assert near.groupby("bucket")["train_size"].nunique().max() == 1
+    found = figure_3d(c._replace(mem=mem))
+    assert f"nearest to C_gen's has {gamma(near):+.2f})" in found.measured
+
+
+def test_findings_at_several_moduli_are_told_apart() -> None:
+    c = made()
+    found = at_all(p1, {53: c, 113: made(gen=0.3)})
+    assert found.verdict == "partly"
+    assert found.measured.startswith("p = 53: d ln P") and "; p = 113: d ln P" in found.measured
+    both = at_all(p1, {53: c, 113: c})
+    assert both.verdict == "confirmed" and "p = 53: mem" not in both.reason
 
 
 def test_a_wide_interval_around_zero_is_not_flat() -> None:

@@ -59,7 +59,8 @@ def figure_3a(c: Circuits) -> Finding:
     """Figure 3a: C_mem's norm rises with D at a fixed logit, settled, and with the logit at a fixed D, at every size;
     with one of them, partly."""
     size, logit = with_interval(c.mem, gamma), with_interval(c.mem, inverse_kappa)
-    each = {d: inverse_kappa(runs) for d, runs in c.mem.groupby("train_size") if runs["correct_logit"].nunique() > 1}
+    vary = c.mem.groupby(["train_size", "seed"])["correct_logit"].nunique().groupby("train_size").max() > 1
+    each = {d: inverse_kappa(runs) for d, runs in c.mem.groupby("train_size") if vary[d]}
     up = sum(value > 0 for value in each.values())
     measured = f"d ln P / d ln D {size}; d ln P / d ln logit {logit}, positive at {up} of {len(each)} sizes"
     settled = abs(size.value - gamma(c.mem_half)) < SETTLED
@@ -118,12 +119,12 @@ def exchanged_sizes(runs: pd.DataFrame, values: pd.Series) -> float:
 def figure_3d(c: Circuits) -> Finding:
     """Figure 3d: the average direction of C_gen's isologit curves is flat, and has settled: confirmed.
 
-    Flat against C_mem's average direction over all sizes and at those nearest to C_gen's. Partly when one of the two
-    fails and it is flat or shown to be less than C_mem's.
+    Flat against C_mem's average direction over all sizes and at those nearest to C_gen's (by the plane, where no bucket
+    holds two of these). Partly when one of the two fails and it is flat or shown to be less than C_mem's.
     """
     runs = c._replace(mem=bucketed(c.mem), gen=bucketed(c.gen))
     gen, gap = with_interval(runs.gen, bucket_slope), difference(runs, bucket_slope)
-    nearby = bucket_slope(nearest_sizes(runs.mem, runs.gen))
+    nearby = direction(nearest_sizes(runs.mem, runs.gen))
     before = bucket_slope(bucketed(c.gen_half))
     measured = f"d ln P / d ln D in a bucket, on average {gen} (at half of the steps {before:+.2f}); "
     measured += f"C_mem's less this {gap} (C_mem at the sizes nearest to C_gen's has {nearby:+.2f})"
@@ -131,6 +132,14 @@ def figure_3d(c: Circuits) -> Finding:
     settled = abs(gen.value - before) < SETTLED
     verdict = "confirmed" if level and settled else "partly" if level or gap.low > 0 else "not confirmed"
     return Finding(verdict, measured, c.scale, answers({"the curves are shown to be flat": level, "settled": settled}))
+
+
+def direction(runs: pd.DataFrame) -> float:
+    """The average direction of the isologit curves of runs with a bucket; the plane's, where no bucket has two."""
+    try:
+        return bucket_slope(runs)
+    except ValueError:
+        return gamma(runs)
 
 
 def ranges(c: Circuits) -> Finding:

@@ -94,7 +94,7 @@ const SLIDERS = [
 
 const WIDTH = 340;
 const HEIGHT = 220;
-const BOX = { left: 14, right: 14, top: 24, bottom: 44 };
+const BOX = { left: 22, right: 14, top: 24, bottom: 44 };
 const across = (u) => BOX.left + u * (WIDTH - BOX.left - BOX.right);
 const up = (u) => HEIGHT - BOX.bottom - u * (HEIGHT - BOX.top - BOX.bottom);
 
@@ -147,6 +147,7 @@ function render({ model, el }) {
   const response = chart(second, "Best share on C_gen", "P_G / P_M", ["1/4", "4"]);
   const middle = { stroke: "var(--gb-line)", x1: across(0.5), x2: across(0.5), y1: up(0), y2: up(1), "stroke-dasharray": "3 4" };
   element(response, "line", middle);
+  for (const share of [0, 1]) element(response, "text", { x: across(0) - 5, y: up(share) + 4, "text-anchor": "end" }, `${share}`);
   element(response, "text", { x: across(0.5), y: HEIGHT - 26, "text-anchor": "middle" }, "1");
   const shares = element(response, "path", { fill: "none", stroke: "var(--gb-gen)", "stroke-width": 2.5 });
   const here = element(response, "circle", { r: 6, fill: "var(--gb-gen)" });

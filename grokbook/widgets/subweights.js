@@ -179,7 +179,7 @@ function render({ model, el }) {
   const toggle = (parent, label, attributes = {}) => {
     const row = element(parent, "label", { class: "gb-switch" });
     const box = element(row, "input", { type: "checkbox", ...attributes });
-    row.append(label);
+    element(row, "span", {}, label);
     return box;
   };
   const switches = INGREDIENTS.map((ingredient) => {
@@ -192,7 +192,7 @@ function render({ model, el }) {
   const first = element(stage, "div", { style: "grid-area: curves" });
   const chart = axes(first, "Losses, weights and norm over the steps", 420, 270, { left: 34, right: 28, top: 22, bottom: 36 });
   element(chart.svg, "text", { x: 4, y: 12 }, "loss (solid)");
-  element(chart.svg, "text", { x: 416, y: 12, "text-anchor": "end" }, "weights, norm (dashed)");
+  element(chart.svg, "text", { x: 416, y: 12, "text-anchor": "end" }, "weights, norm (broken)");
   element(chart.svg, "text", { x: chart.x(0.5), y: 266, "text-anchor": "middle" }, "steps");
   const lines = CURVES.map(({ name, label, colour, right }) => {
     const line = element(chart.curves, "path", { fill: "none", stroke: colour, "stroke-width": 2, "data-curve": name });

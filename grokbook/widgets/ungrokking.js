@@ -62,7 +62,7 @@ const PANELS = [
 ];
 const FRAME_MS = 90; // a frame of the animation, one measured step each
 
-const thousands = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, " ");
+const thousands = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, "\u00a0");
 const shown = (name, v) => (name.endsWith("accuracy") ? v.toFixed(3) : v.toFixed(1));
 
 // Round ends for an axis that holds all values, and the ticks between.
@@ -88,7 +88,7 @@ function render({ model, el }) {
   const left = element(stage, "div", { style: "grid-area: curves" });
   const panels = PANELS.map((panel, i) => {
     const last = i === PANELS.length - 1;
-    const box = axes(left, `${panel.title} over the steps`, 420, panel.height, { left: 34, right: 8, top: 18, bottom: last ? 36 : 8 });
+    const box = axes(left, `${panel.title} over the steps`, 420, panel.height, { left: 34, right: 8, top: 22, bottom: last ? 36 : 8 });
     element(box.svg, "text", { x: 4, y: 11 }, panel.title);
     const marks = panel.title === "accuracy" ? [0, 0.5, 1] : ends(runs.flatMap((run) => panel.curves.flatMap(({ name }) => run[name])));
     const [low, high] = [marks[0], marks.at(-1)];
