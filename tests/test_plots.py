@@ -4,10 +4,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 from grokbook.plots import (
     COLOURS,
+    INK,
     QUANTITIES,
     Curve,
     dots,
@@ -117,8 +118,15 @@ def test_names_stand_in_the_gap_between_two_curves(upside_down: bool) -> None:
         assert 10**1.5 < text.xy[0] < 10**2.5
         assert box.y1 < 0.5 + gap[inside].min() and box.y0 > 0.5 - gap[inside].min()
         heights[text.get_text()] = box.y0
-        assert text.get_color() == COLOURS["train" if text.get_text() == "seen" else "test"]
+        assert text.get_color() == INK["train" if text.get_text() == "seen" else "test"]
     assert (heights["seen"] > heights["unseen"]) is not upside_down
+
+
+@pytest.mark.parametrize("role", INK)
+def test_words_can_be_read_on_white(role: str) -> None:
+    channels = np.array(to_rgb(INK[role]))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.5  # WCAG 1.4.3
 
 
 def test_says_what_can_be_drawn() -> None:
