@@ -171,7 +171,7 @@ def label_between(axes: Axes, history: pd.DataFrame, one: Curve, other: Curve) -
     steps = shown["step"].to_numpy(float)
     place, _ = to_screen(np.column_stack([steps, np.ones_like(steps)])).T
     inches = axes.bbox.width / axes.figure.dpi
-    half_a_word = max(0.09, 0.25 / inches) * (place.max() - place.min())
+    half_a_word = max(0.09, 0.25 / inches) * (place.max() - place.min())  # a quarter of an inch, or more
     best = (-np.inf, 0.0, 0.0, 0.0, one, other)
     for centre in np.unique(place[(place >= place.min() + half_a_word) & (place <= place.max() - half_a_word)]):
         near = shown[np.abs(place - centre) <= half_a_word]

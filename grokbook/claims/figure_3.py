@@ -56,8 +56,8 @@ def flat(found: Slope, against: float) -> bool:
 
 
 def figure_3a(c: Circuits) -> Finding:
-    """Figure 3a: C_mem's norm rises with D at a fixed logit, settled, and with the logit at a fixed D, at every size;
-    with one of them, partly."""
+    """Figure 3a: C_mem's norm rises with D at a fixed logit, settled, and with the logit at a fixed D, at every size
+    that has stripes; with one of them, partly."""
     size, logit = with_interval(c.mem, gamma), with_interval(c.mem, inverse_kappa)
     vary = c.mem.groupby(["train_size", "seed"])["correct_logit"].nunique().groupby("train_size").max() > 1
     each = {d: inverse_kappa(runs) for d, runs in c.mem.groupby("train_size") if vary[d]}

@@ -189,7 +189,7 @@ function render({ model, el }) {
   });
 
   const stage = element(root, "div", { class: "gb-stage" });
-  const first = element(stage, "div", { style: "grid-area: curves" });
+  const first = element(stage, "div", { class: "gb-curves" });
   const chart = axes(first, "Losses, weights and norm over the steps", 420, 270, { left: 34, right: 28, top: 22, bottom: 36 });
   element(chart.svg, "text", { x: 4, y: 12 }, "loss (solid)");
   element(chart.svg, "text", { x: 416, y: 12, "text-anchor": "end" }, "weights, norm (broken)");

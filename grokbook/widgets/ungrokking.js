@@ -85,7 +85,7 @@ function render({ model, el }) {
   root.setAttribute("aria-label", "Recorded ungrokking runs: choose one, and move through its training");
   const stage = element(root, "div", { class: "gb-stage" });
 
-  const left = element(stage, "div", { style: "grid-area: curves" });
+  const left = element(stage, "div", { class: "gb-curves" });
   const panels = PANELS.map((panel, i) => {
     const last = i === PANELS.length - 1;
     const box = axes(left, `${panel.title} over the steps`, 420, panel.height, { left: 34, right: 8, top: 22, bottom: last ? 36 : 8 });
