@@ -8,7 +8,6 @@ others start from is a run like any other and comes first.
 
 import hashlib
 import json
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
 from grokbook import checkpoints, runs
@@ -53,7 +51,7 @@ class Batch:
 
 def seconds_per_step(config: TrainConfig) -> float:
     """A rough cost of one step of one run on one CPU core: 30 multiply-adds a nanosecond, and the optimiser."""
-    n = 120 if config.task.startswith("s5") else config.modulus
+    n = config.n_symbols
     sizes = shapes(config.model, n, n)
     d, m = sizes["W_in"]
     products = 3 * config.train_size * (d * m + d * n + m * n)
@@ -111,7 +109,7 @@ def train_batch(batch: Batch, folder: str | Path, checkpoint_seconds: float = 30
     configs = batch.configs
     if all(runs.path(folder, c).exists() for c in configs):
         return
-    checkpoint, began, first_step = batch.checkpoint(folder), time.perf_counter(), batch.step(folder)
+    checkpoint = batch.checkpoint(folder)
     try:
         result = train(
             configs,
@@ -125,16 +123,16 @@ def train_batch(batch: Batch, folder: str | Path, checkpoint_seconds: float = 30
     except DivergedError as error:
         rest = _without(batch, error, folder)
         return train_batch(rest, folder, checkpoint_seconds) if rest.configs else None
-    # A resumed batch is charged for its first part at the pace of its last.
-    steps_now = max(1, configs[0].steps - first_step)
-    seconds = (time.perf_counter() - began) / steps_now * configs[0].steps / len(configs)
-    origin = runs.origin()
+    seconds, origin = result.seconds / len(configs), runs.origin()
     for i, config in enumerate(configs):
         if not runs.path(folder, config).exists():
             history = result.history[result.history["run"] == i].drop(columns="run")
             params = {name: weight[i].clone() for name, weight in result.params.items()}
             runs.save(folder, runs.Run(config, history, params, seconds, origin))
     checkpoint.unlink(missing_ok=True)
+    for path in (checkpoint, *(runs.path(folder, c) for c in configs)):
+        for half_written in path.parent.glob(f".{path.name}.*"):  # by a process that was killed
+            half_written.unlink(missing_ok=True)
 
 
 def run_here(configs: Iterable[TrainConfig], folder: str | Path | None = None) -> list[runs.Run]:
@@ -155,10 +153,13 @@ def run_here(configs: Iterable[TrainConfig], folder: str | Path | None = None) -
 
 
 def interrupted(folder: str | Path) -> list[Batch]:
-    """The batches that have a checkpoint in the folder, those of few runs first."""
+    """The batches that have a checkpoint in the folder, those of few runs first; not those this version cannot read."""
     found = []
     for path in (Path(folder) / "checkpoints").glob("[!.]*.safetensors"):
-        batch = Batch(tuple(map(TrainConfig.from_json, json.loads(checkpoints.header(path).get("configs", "[]")))))
+        try:
+            batch = Batch(tuple(map(TrainConfig.from_json, json.loads(checkpoints.header(path)["configs"]))))
+        except (KeyError, TypeError, ValueError):
+            continue
         if batch.checkpoint(folder) == path:
             found.append(batch)
     return sorted(found, key=lambda batch: len(batch.configs))
@@ -189,9 +190,7 @@ def _without(batch: Batch, error: DivergedError, folder: str | Path) -> Batch:
         if keep:
             rows = [row | {"run": keep.index(row["run"])} for row in history if row["run"] != error.run]
             metadata |= {"configs": json.dumps([c.to_json() for c in rest.configs]), "history": json.dumps(rows)}
-            unfinished = old.with_name(f".{rest.key}")
-            save_file({name: tensor[keep].contiguous() for name, tensor in tensors.items()}, unfinished, metadata)
-            unfinished.replace(rest.checkpoint(folder))
+            checkpoints.write(rest.checkpoint(folder), {name: t[keep] for name, t in tensors.items()}, metadata)
     own = pd.DataFrame([row for row in history if row["run"] == error.run]).drop(columns="run", errors="ignore")
     runs.save(folder, runs.Run(batch.configs[error.run], own, {}, 0.0, runs.origin(), error.step))
     old.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import typer
 from grokbook import results
 from grokbook.experiments import EXPERIMENTS, Experiment
 from grokbook.model import ModelConfig
+from grokbook.runs import commit
 from grokbook.training import DivergedError, TrainConfig
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -56,11 +57,17 @@ def sweep(
     first: Annotated[int | None, typer.Option(min=1, help="Only so many runs, the most important ones.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Also the runs that are already on record.")] = False,
     examples: Annotated[int, typer.Option(min=1, help="Most train equations in one ensemble; raise on a GPU.")] = 4096,
-    checkpoint_seconds: Annotated[float, typer.Option(help="About how much work a lost worker may lose.")] = 30,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0.1, help="About how much work a lost worker may lose.")
+    ] = 30,
 ) -> None:
     """Run what is not yet recorded of an experiment. Stop it whenever you like: the same command goes on from there."""
     recorded = set() if again else results.recorded(name)
     configs = [config for config in _runs(name, scale)[:first] if config.key not in recorded]
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"--runs-dir is {runs_dir}; it must be a folder to write to ({error})") from error
     try:
         from dask.distributed import Client
 
@@ -75,7 +82,11 @@ def sweep(
     if not batches:
         return
     try:
-        with Client(scheduler) if scheduler else sweeps.local_client(workers) as client:
+        remote = Client(scheduler) if scheduler else None
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"--scheduler is {scheduler!r}; no Dask scheduler answers there ({error})") from error
+    try:
+        with remote or sweeps.local_client(workers) as client:
             failed = sweeps.sweep(configs, runs_dir, client, threads, examples, checkpoint_seconds)
     except KeyboardInterrupt:
         raise SystemExit("stopped; the same command goes on from the last checkpoints") from None
@@ -85,13 +96,20 @@ def sweep(
 
 
 @app.command()
-def record(name: Name, scale: Scale = "small", runs_dir: RunsDir = Path("runs")) -> None:
-    """Pack an experiment's finished runs into the package's recorded data."""
+def record(
+    name: Name,
+    scale: Scale = "small",
+    runs_dir: RunsDir = Path("runs"),
+    drop: Annotated[bool, typer.Option("--replace", help="Drop recorded runs that are not of this scale.")] = False,
+) -> None:
+    """Pack an experiment's finished runs into the package's recorded data. Needs a checkout."""
     from grokbook import record as recording
 
     _runs(name, scale)
+    if commit() == "unknown":
+        raise typer.BadParameter(f"{recording.DATA} is in no git checkout of grokbook; clone it and record from there")
     try:
-        provenance = recording.record(EXPERIMENTS[name], scale, runs_dir, recording.DATA)
+        provenance = recording.record(EXPERIMENTS[name], scale, runs_dir, recording.DATA, drop)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     states = ", ".join(f"{count} {state}" for state, count in provenance["runs_by_state"].items())
@@ -102,16 +120,16 @@ def record(name: Name, scale: Scale = "small", runs_dir: RunsDir = Path("runs"))
 @app.command()
 def train(
     task: Annotated[str, typer.Argument(help="An operation, such as add.")] = "add",
-    modulus: Annotated[int, typer.Option(help="p")] = 53,
-    train_size: Annotated[int, typer.Option(help="D, in equations")] = 1400,
+    modulus: Annotated[int, typer.Option(help="p; the S5 tasks ignore it.")] = 53,
+    train_size: Annotated[int, typer.Option(help="D, in equations.")] = 1400,
     steps: Annotated[int, typer.Option(help="Full-batch updates.")] = 3000,
-    weight_decay: float = 1.0,
-    learning_rate: float = 1e-3,
-    seed: int = 0,
-    random_labels: Annotated[bool, typer.Option("--random-labels")] = False,
-    d_model: int = 64,
-    d_head: int = 32,
-    d_mlp: int = 256,
+    weight_decay: Annotated[float, typer.Option(help="Decoupled, per unit of learning rate and step.")] = 1.0,
+    learning_rate: Annotated[float, typer.Option(help="Adam's.")] = 1e-3,
+    seed: Annotated[int, typer.Option(help="Of the network, the train set and random labels.")] = 0,
+    random_labels: Annotated[bool, typer.Option("--random-labels", help="Nothing to learn but by heart.")] = False,
+    d_model: Annotated[int, typer.Option(help="Width of the residual stream.")] = 64,
+    d_head: Annotated[int, typer.Option(help="Width of a head; it divides d_model.")] = 32,
+    d_mlp: Annotated[int, typer.Option(help="Hidden neurons.")] = 256,
 ) -> None:
     """Train one network and watch it. The defaults grok within half a minute; the paper's widths are 128, 32, 512."""
     from grokbook.watch import train_and_watch
@@ -140,7 +158,14 @@ def rerun(
     try:
         config = results.config(name, key)
         table = pd.concat([results.load(name), results.load_starts(name)])
-        both = run_again(config, table[table["run"] == config.key], steps)
+        rows = table[table["run"] == config.key]
+        if rows.empty:
+            state = next(run["state"] for run in results.provenance(name)["runs"] if run["key"] == config.key)
+            raise ValueError(f"key is {key!r}; that run is {state}, and no row of it is on record")
+        both = run_again(config, rows, steps)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    except DivergedError as error:
+        typer.echo(f"{error}. There is nothing to compare.", err=True)
+        raise typer.Exit(1) from error
     compare(both)

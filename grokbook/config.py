@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from math import inf
-from numbers import Integral
+from numbers import Integral, Real
+from typing import Any
 
 from torch import Tensor
 
@@ -17,7 +18,8 @@ from grokbook.tasks import Task, make_task
 class TrainConfig:
     """One run. The optimiser's defaults are Appendix A's; `start` names the run whose final network this one continues.
 
-    Adam's epsilon is torch's 1e-8 and there is no warm-up (the paper states neither).
+    Adam's epsilon is torch's 1e-8 and there is no warm-up (the paper states neither). Numbers of any kind are stored as
+    Python's own. Raises ValueError for what is not allowed.
     """
 
     task: str  # a name in tasks.TASKS
@@ -41,26 +43,36 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("modulus", "train_size", "steps", "seed"):
             value = getattr(self, name)
-            if not isinstance(value, Integral) or int(value) < 0:
-                raise ValueError(f"{name} is {value}; it must be a whole number, at least 0")
-        if not 0 <= self.weight_decay < inf:
-            raise ValueError(f"weight_decay is {self.weight_decay}; it must be at least 0")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= int(value) < 2**32:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number, at least 0 and below 2**32")
+            object.__setattr__(self, name, int(value))
+        for name, (fits, words) in NUMBERS.items():
+            value = getattr(self, name)
+            if not isinstance(value, Real) or isinstance(value, bool) or not fits(value):
+                raise ValueError(f"{name} is {value!r}; it must be {words}")
+            object.__setattr__(self, name, abs(float(value)))  # -0.0 equals 0.0 and is to have its key
+        if len(self.betas) != 2 or not all(isinstance(beta, Real) and 0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas are {self.betas}; they must be two numbers, at least 0 and below 1")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")
-        if self.weight_decay * self.learning_rate >= 1:
+        object.__setattr__(self, "betas", tuple(abs(float(beta)) for beta in self.betas))
+        if self.regulariser == "decoupled" and self.weight_decay * self.learning_rate >= 1:
             raise ValueError(f"weight_decay is {self.weight_decay}; times learning_rate it must stay below 1")
-        if not self.epsilon > 0:
-            raise ValueError(f"epsilon is {self.epsilon}; it must be positive")
-        if self.precision not in ("highest", "high", "medium"):
-            raise ValueError(f"precision is {self.precision!r}; it must be 'highest', 'high' or 'medium'")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
+        if self.random_labels not in (False, True):
+            raise ValueError(f"random_labels is {self.random_labels!r}; it must be True or False")
+        object.__setattr__(self, "random_labels", bool(self.random_labels))
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
         self.split()
+        if self.start is not None and (self.start.model, self.start.n_symbols) != (self.model, self.n_symbols):
+            raise ValueError(
+                f"start has {self.start.model} and {self.start.n_symbols} symbols; "
+                f"it must have this run's, {self.model} and {self.n_symbols}"
+            )
+
+    @property
+    def n_symbols(self) -> int:
+        """How many symbols the task has, which is also how many classes: p, or the 120 elements of S5."""
+        return 120 if self.task.startswith("s5") else self.modulus
 
     def make_task(self) -> Task:
         """The task, with its random labels if the run has them."""
@@ -94,7 +106,14 @@ class TrainConfig:
 
 LATER = {"regulariser": "decoupled", "optimiser": "adam", "dropout": 0.0, "loss": "stable", "epsilon": 1e-8}
 """Fields that came after the first runs were recorded, which keep the names they had without them."""
+NUMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "weight_decay": (lambda value: 0 <= value < inf, "at least 0 and finite"),
+    "learning_rate": (lambda value: 0 < value < inf, "positive and finite"),
+    "dropout": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
+    "epsilon": (lambda value: 0 < value < inf, "positive and finite"),
+}
 CHOICES = {
+    "precision": ("highest", "high", "medium"),
     "regulariser": ("decoupled", "l2", "l1", "linf"),
     "optimiser": ("adam", "sgd"),
     "loss": ("stable", "cross-entropy"),

@@ -19,25 +19,27 @@ UNITS = {"years": 365 * 86_400, "days": 86_400, "hours": 3600, "minutes": 60, "s
 def cost(configs: Iterable[TrainConfig], folder: str | Path | None = None, device: str = "auto") -> float:
     """Print what it would take to train the configurations here, one after another, and return it in seconds.
 
-    With a folder, runs that are finished there cost nothing. Runs that others start from are counted. Ten steps of
+    With a folder, runs and steps done there cost nothing. Runs that others start from are counted. Ten steps of
     the most and of the least expensive ensemble are timed; what lies between them is interpolated by the rough cost
     of `Batch.seconds`. Measuring is left out: it adds a few per cent. Raises ValueError when the device is not here.
     """
     device = choose_device(device)
-    batches = plan(configs, folder if folder is not None else "no folder")
+    folder = folder if folder is not None else "no folder"
+    batches = plan(configs, folder)
     if not batches:
         print("Nothing is left to train.")
         return 0.0
     ends = [min(batches, key=_rough), max(batches, key=_rough)]
     timed = [seconds_per_step(batch, device) for batch in dict.fromkeys(ends)]
     paces = np.interp([_rough(batch) for batch in batches], [_rough(batch) for batch in ends], [timed[0], timed[-1]])
-    total = float(sum(pace * batch.configs[0].steps for pace, batch in zip(paces, batches, strict=True)))
-    runs, largest = [config for batch in batches for config in batch.configs], ends[1].configs
+    steps = [batch.configs[0].steps - batch.step(folder) for batch in batches]
+    runs, largest = [len(batch.configs) for batch in batches], ends[1].configs
+    total = float(np.dot(paces, steps))
     where = (
         torch.cuda.get_device_name(device) if device != "cpu" else f"the CPU, torch threads: {torch.get_num_threads()}"
     )
     example = f"{len(largest)} x {largest[0].task}, p = {largest[0].modulus}, D = {largest[0].train_size}"
-    print(f"{len(runs)} runs, {sum(config.steps for config in runs):,} steps in all, on {where}.")
+    print(f"{sum(runs)} runs, {np.dot(runs, steps):,} steps in all, on {where}.")
     print(f"{STEPS} steps of the largest ensemble ({example}): {readable(STEPS * timed[-1])}.")
     print(f"Everything: about {readable(total)}. Nothing was started.")
     return total

@@ -17,6 +17,7 @@ from grokbook.statistics import permutation_test, slope, transition
 
 Time = Callable[[pd.Series], float]
 """From a row with a run's settings to a step of that run."""
+CHANCE = 0.05  # a permutation test that finds less often as much says that there is an order
 KNOWN = 1e-6  # training loss on the whole table, in nats; networks at rest are far below, others far above
 
 
@@ -152,9 +153,13 @@ def trend(found: pd.DataFrame) -> float:
 
 
 def exchangeable(found: pd.DataFrame) -> float | None:
-    """How often weight decays exchanged within seeds give as large a `factor`; None with a single seed."""
+    """How often weight decays exchanged within seeds give as large a `factor`.
+
+    None where no table could give less than CHANCE: a single seed, or two and up to five weight decays.
+    """
     table = np.log(found.pivot(index="seed", columns="weight_decay", values="size").to_numpy())
-    if len(table) < 2:
+    seeds, decays = table.shape
+    if decays < 2 or (1 / (decays * (decays - 1))) ** (seeds - 1) >= CHANCE:
         return None
     return permutation_test(table, lambda rows: float(np.ptp(rows.mean(axis=0))), relative=True)
 

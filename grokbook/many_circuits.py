@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from grokbook.subweights import PENALTIES
+from grokbook.subweights import PENALTIES, whole
 from grokbook.theory import CrossEntropy, effective_norm, optimal_total
 
 
@@ -62,7 +62,7 @@ class ManyConfig:
                 raise ValueError(f"{name} is {value}; it must be positive and finite")
         if not self.circuits:
             raise ValueError("circuits is empty; at least one is needed")
-        if self.q != int(self.q) or self.q <= len(self.circuits):
+        if not float(self.q).is_integer() or self.q <= len(self.circuits):
             raise ValueError(f"q is {self.q}; {len(self.circuits)} circuits need as many wrong labels and a right one")
         if self.penalty not in PENALTIES:
             raise ValueError(f"penalty is {self.penalty!r}; it must be one of {', '.join(PENALTIES)}")
@@ -83,8 +83,7 @@ def simulate(configs: Sequence[ManyConfig], steps: int = 10_000, every: int = 1)
     counts = {len(config.circuits) for config in configs}
     if len(counts) != 1:
         raise ValueError(f"configs have {sorted(counts)} circuits; all must have the same number")
-    if steps < 0 or every < 1:
-        raise ValueError(f"steps is {steps} and every {every}; they must be at least 0 and 1")
+    steps, every = whole("steps", steps, 0), whole("every", every, 1)
     kappa, rate, q, decay = (
         np.array([getattr(c, name) for c in configs], float) for name in ("kappa", "learning_rate", "q", "decay")
     )

@@ -9,6 +9,7 @@ m = d_mlp.
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -23,7 +24,10 @@ Params = dict[str, Float[Tensor, "run *shape"]]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Widths of the network; the defaults are Appendix A's. d_model / d_head is the number of heads."""
+    """Widths of the network; the defaults are Appendix A's. d_model / d_head is the number of heads.
+
+    Raises ValueError for widths that are no whole numbers from 1, and a d_head that does not divide d_model.
+    """
 
     d_model: int = 128
     d_head: int = 32
@@ -31,8 +35,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name in ("d_model", "d_head", "d_mlp"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number, at least 1")
+            object.__setattr__(self, name, int(value))
         if self.d_model % self.d_head:
             raise ValueError(f"d_head is {self.d_head}; it must divide d_model, which is {self.d_model}")
 
@@ -68,6 +74,17 @@ def init(config: ModelConfig, task: Task, seeds: list[int]) -> Params:
             weight = torch.randn(shape, generator=generator) / config.d_model**0.5
             params.setdefault(name, []).append(weight if name.startswith("W") else torch.zeros(shape))
     return {name: torch.stack(runs) for name, runs in params.items()}
+
+
+def check_start(start: Params, config: ModelConfig, task: Task, runs: int) -> None:
+    """Raise ValueError unless `start` has every parameter [run, ...] of the network, for one run or for `runs`."""
+    wanted = shapes(config, task.n_symbols, task.n_classes)
+    if start.keys() != wanted.keys():
+        raise ValueError(f"start has the parameters {', '.join(start)}; they must be {', '.join(wanted)}")
+    for name, shape in wanted.items():
+        if tuple(start[name].shape) not in ((1, *shape), (runs, *shape)):
+            of_one = ", ".join(map(str, shape))
+            raise ValueError(f"start has {name} of shape {list(start[name].shape)}; it must be [1 or {runs}, {of_one}]")
 
 
 def textbook_logits(

@@ -165,8 +165,11 @@ def draw_runs(axes: Axes, history: pd.DataFrame, column: str, role: str, **optio
 
 
 def label_between(axes: Axes, history: pd.DataFrame, one: Curve, other: Curve) -> None:
-    """Write the names of two curves into the widest gap between them, over all runs and the width of a word."""
+    """Write the names of two curves into the widest gap between them, over all runs and the width of a word; nowhere
+    when no stretch of that width has both of them."""
     shown = history[history["step"] > 0]
+    if shown.empty:
+        return
     to_screen = axes.transScale.transform
     steps = shown["step"].to_numpy(float)
     place, _ = to_screen(np.column_stack([steps, np.ones_like(steps)])).T
@@ -180,7 +183,9 @@ def label_between(axes: Axes, history: pd.DataFrame, one: Curve, other: Curve) -
             gap = np.diff(to_screen([[1, ceiling], [1, floor]])[:, 1]).item()
             if gap > best[0]:
                 best = (gap, steps[place == centre][0], floor, ceiling, upper, lower)
-    _, step, floor, ceiling, upper, lower = best
+    gap, step, floor, ceiling, upper, lower = best
+    if not np.isfinite(gap):
+        return
     for curve, height, up in ((upper, floor, -1), (lower, ceiling, 1)):
         axes.annotate(
             curve.text,

@@ -5,10 +5,12 @@ are the same for all runs (the provenance has every configuration whole).
 """
 
 import json
+import os
 from collections import Counter
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -27,31 +29,51 @@ DATA = Path(__file__).parent / "data"
 NUMBERS = 500_000  # measured values in one table: about a megabyte and a half
 
 
-def record(experiment: Experiment, scale: str, folder: str | Path, data: str | Path) -> dict:
+def record(experiment: Experiment, scale: str, folder: str | Path, data: str | Path, drop: bool = False) -> dict:
     """Write NAME.parquet and NAME.json (and NAME.safetensors) to `data` from the finished runs in `folder`.
 
-    Runs recorded before whose files are no longer in `folder` are kept, so that a sweep can be finished elsewhere.
-    Returns the provenance written. Raises ValueError when no run has finished.
+    Runs of this scale recorded before whose files are no longer in `folder` are kept, so that a sweep can be finished
+    elsewhere; others are dropped if `drop` says so. No file changes before all are written. Returns the provenance.
+    Raises ValueError when no run has finished, one would be dropped unasked, or a key_mask is of a modulus above 49.
     """
-    wanted = experiment.runs(scale)
+    data, wanted = Path(data), experiment.runs(scale)
     everything = with_starts(wanted)
+    if not drop:
+        _check_kept(experiment.name, scale, data, {c.key for c in everything})
     finished = [runs.load(folder, c) for c in everything if runs.path(folder, c).exists()]
     if not finished:
         raise ValueError(f"folder is {folder}; it holds no finished run of {experiment.name} at scale {scale}")
-    kept = earlier(experiment.name, Path(data), {c.key for c in everything} - {run.config.key for run in finished})
+    kept = earlier(experiment.name, data, {c.key for c in everything} - {run.config.key for run in finished})
     table = thin(tidy(finished), len(finished) + len(kept.states))
+    if "key_mask" in table and (table.loc[table["key_mask"].notna(), "modulus"] > 49).any():
+        raise ValueError(f"modulus is {table['modulus'].max()}; key_mask is stored in float32, exact only up to 49")
     table["is_start"] = ~table["run"].isin([c.key for c in wanted])
     table = pd.concat([kept.table, table], ignore_index=True)
     constant = [n for n in CONFIG_COLUMNS if n in table and table[n].nunique() == 1 and n not in ("train_size", "seed")]
     table = table[[name for name in COLUMNS if name in table and name not in constant]]
-    data = Path(data)
-    data.mkdir(parents=True, exist_ok=True)
-    _write(table, data / f"{experiment.name}.parquet")
-    if experiment.keeps_network and runs.path(folder, wanted[0]).exists():
-        save_file(runs.load(folder, wanted[0]).params, data / f"{experiment.name}.safetensors")
     provenance = describe(experiment, scale, everything, finished, kept, table)
-    (data / f"{experiment.name}.json").write_text(json.dumps(provenance, indent=1) + "\n")
+    data.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".", dir=data) as unfinished:
+        new = [Path(unfinished) / f"{experiment.name}.{kind}" for kind in ("parquet", "safetensors", "json")]
+        _write(table, new[0])
+        if experiment.keeps_network and runs.path(folder, wanted[0]).exists():
+            save_file(runs.load(folder, wanted[0]).params, new[1])
+        elif drop:  # it may be another run's
+            (data / new[1].name).unlink(missing_ok=True)
+        new[2].write_text(json.dumps(provenance, indent=1) + "\n")
+        for path in filter(Path.exists, new):
+            os.replace(path, data / path.name)
     return provenance
+
+
+def _check_kept(name: str, scale: str, data: Path, keys: set[str]) -> None:
+    """Raise ValueError when the record in `data` is of another scale, or has runs that are not of `keys`."""
+    if (data / f"{name}.json").exists():
+        made = json.loads((data / f"{name}.json").read_text())
+        lost = {run["key"] for run in made["runs"] if run["state"] != "missing"} - keys
+        if made["scale"] != scale or lost:
+            known = f"{name} is on record at scale {made['scale']!r}, with {len(lost)} runs that are not of this list"
+            raise ValueError(f"scale is {scale!r}; {known}. They would be dropped: --replace allows that")
 
 
 class Earlier(NamedTuple):
@@ -116,9 +138,7 @@ def describe(
             else:
                 moved = convergence.drift(run.history)
                 state["state"] = "converged" if moved.converged else "unconverged"
-                state["drift"] = {
-                    name: float(f"{value:.3g}") for name, value in moved._asdict().items() if value == value
-                }
+                state["drift"] = {name: float(f"{v:.3g}") for name, v in moved._asdict().items() if v == v}
         states.append(state)
     over = [state for state in states if state["state"] != "missing"]
     seconds = sum(state["seconds"] for state in over)
@@ -150,9 +170,8 @@ def rerun(config: TrainConfig, recorded: pd.DataFrame, steps: int | None = None)
     rows = recorded[recorded["step"] <= steps]
     if not 0 <= steps <= config.steps or rows.empty:
         raise ValueError(f"steps is {steps}; it must be between {recorded['step'].min()} and {config.steps}")
-    start = None
-    if config.start is not None:
-        start = {name: weight[None] for name, weight in run_here([config.start])[0].params.items()}
+    begun = run_here([config.start])[0].params if config.start else None
+    start = begun and {name: weight[None] for name, weight in begun.items()}
     short = replace(config, steps=steps)
     again = train([short], start=start, log_steps=rows["step"].tolist(), metrics=metrics(config)).history
     measured = [name for name in again if name in rows and name not in ("run", "step")]
@@ -167,14 +186,13 @@ def _write(table: pd.DataFrame, path: Path) -> None:
             table[name] = table[name].astype("float32")
         elif not pd.api.types.is_numeric_dtype(table[name]):
             table[name] = table[name].astype("category")
-    text = [name for name in table if isinstance(table[name].dtype, pd.CategoricalDtype)]
-    whole = [n for n in table if table[n].dtype == "int64"]
+    coded = [name for name in table if table[name].dtype.name in ("category", "int64")]
     floats = [name for name in table if table[name].dtype == "float32"]
     pq.write_table(
         pa.Table.from_pandas(table, preserve_index=False),
         path,
         compression="zstd",
         compression_level=19,
-        use_dictionary=text + whole,
+        use_dictionary=coded,
         use_byte_stream_split=floats,
     )

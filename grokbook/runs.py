@@ -1,7 +1,7 @@
 """One finished run as one file: its configuration, history, final network, and how it came about.
 
-A file is named after its configuration's hash, `<key>.safetensors`, and written whole under another name before it is
-renamed, so that a file that exists is complete. Names starting with "history." are the history's columns.
+A file is named after its configuration's hash, `<key>.safetensors`, and complete if it exists. Names starting with
+"history." are the history's columns.
 """
 
 import json
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
 
+from grokbook import checkpoints
 from grokbook.model import Params
 from grokbook.training import TrainConfig
 
@@ -47,8 +47,6 @@ def path(folder: str | Path, config: TrainConfig) -> Path:
 
 def save(folder: str | Path, run: Run) -> None:
     """Write the run's file atomically."""
-    target = path(folder, run.config)
-    target.parent.mkdir(parents=True, exist_ok=True)
     columns = {f"history.{name}": torch.tensor(run.history[name].to_numpy("float64")) for name in run.history}
     metadata = {
         "format": FORMAT,
@@ -57,20 +55,19 @@ def save(folder: str | Path, run: Run) -> None:
         "origin": json.dumps(dict(run.origin)),
         "diverged_at": json.dumps(run.diverged_at),
     }
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    save_file({name: t.contiguous() for name, t in run.params.items()} | columns, unfinished, metadata)
-    with open(unfinished, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(unfinished, target)
+    checkpoints.write(path(folder, run.config), run.params | columns, metadata)
 
 
 def load(folder: str | Path, config: TrainConfig) -> Run:
-    """The finished run. Raises FileNotFoundError when there is none, ValueError when the file is another thing."""
-    with safe_open(path(folder, config), framework="pt") as file:
-        metadata = file.metadata() or {}
-        if metadata.get("format") != FORMAT or metadata["config"] != config.to_json():
-            raise ValueError(f"{path(folder, config)} is not a {FORMAT!r} file of this run; delete it to run again")
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    """The finished run. Raises FileNotFoundError when there is none, ValueError for a damaged file or another thing."""
+    try:
+        with safe_open(path(folder, config), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except SafetensorError as error:
+        raise ValueError(f"{path(folder, config)} cannot be read ({error}); delete it to run again") from error
+    if metadata.get("format") != FORMAT or metadata["config"] != config.to_json():
+        raise ValueError(f"{path(folder, config)} is not a {FORMAT!r} file of this run; delete it to run again")
     columns = {name.removeprefix("history."): t for name, t in tensors.items() if name.startswith("history.")}
     history = pd.DataFrame({name: t.numpy() for name, t in columns.items()})
     if "step" in history:
@@ -84,7 +81,7 @@ def load(folder: str | Path, config: TrainConfig) -> Run:
 def origin() -> dict[str, str]:
     """The code, versions and machine of this process, and the time."""
     return {
-        "commit": _commit(),
+        "commit": commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         **{name: version(name) for name in ("grokbook", "torch", "numpy")},
@@ -92,18 +89,19 @@ def origin() -> dict[str, str]:
     }
 
 
-def _commit() -> str:
+def commit() -> str:
     """The git commit the package stands at, with "+" when its files differ from it; "unknown" outside a checkout."""
-    folder = Path(__file__).parent
     try:
-        commit = _output("git", "-C", str(folder), "rev-parse", "HEAD")
-        changed = _output("git", "-C", str(folder), "status", "--porcelain", "--", "*.py")
+        _git("ls-files", "--error-unmatch", Path(__file__).name)  # an installed package may lie in another's checkout
+        head = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--", "*.py")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return commit + ("+" if changed else "")
+    return head + ("+" if changed else "")
 
 
-def _output(*command: str) -> str:
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *words]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -125,7 +125,8 @@ def permutation_test(
     table = np.asarray(table, float)
     if table.ndim != 2 or table.shape[1] < 2 or not np.isfinite(table).all():
         raise ValueError(f"table has shape {table.shape}; it must be [block, label], finite, with at least two labels")
-    observed = statistic(table) * (1 - 1e-12)
+    observed = statistic(table)
+    observed -= 1e-12 * abs(observed)  # relabellings that score the same may round differently
     labels = table.shape[1]
     orders = list(permutations(range(labels))) if labels <= 6 else None
     still, moved = table[: int(relative)], table[int(relative) :]

@@ -65,7 +65,7 @@ class SubweightConfig:
         for name in ("w_g1", "w_g2", "w_m1", "w_m2"):
             if not isfinite(getattr(self, name)):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite")
-        if self.q != int(self.q) or self.q < 2:
+        if not float(self.q).is_integer() or self.q < 2:
             raise ValueError(f"q is {self.q}; it must be a whole number of labels, 2 or more")
         if self.penalty not in PENALTIES:
             raise ValueError(f"penalty is {self.penalty!r}; it must be one of {', '.join(PENALTIES)}")
@@ -94,8 +94,8 @@ def simulate(config: SubweightConfig, steps: int = 10_000) -> pd.DataFrame:
     exponent, rate, others = 2 / config.kappa - 1, config.learning_rate, config.q - 1
     slope_g, slope_m = (config.decay * 2 / config.kappa * norm**2 for norm in (config.P_g, config.P_m))
     g1, g2, m1, m2 = config.w_g1, config.w_g2, config.w_m1, config.w_m2
-    kept = _kept_steps(steps, every=1)
-    weights = np.full((len(kept), 2, 1), np.nan)
+    steps = whole("steps", steps, 0)
+    weights = np.full((steps + 1, 2, 1), np.nan)
     try:
         for step in range(steps + 1):
             w_g, w_m = g1 * g2, m1 * m2
@@ -106,7 +106,7 @@ def simulate(config: SubweightConfig, steps: int = 10_000) -> pd.DataFrame:
             m1, m2 = _moved(m1, m2, rate * (pull + _penalty_slope(w_m, slope_m, exponent)))
     except OverflowError:
         pass  # the rows left over stay NaN, which _measure reports
-    return _measure([config], kept, weights).drop(columns="run")
+    return _measure([config], np.arange(steps + 1), weights).drop(columns="run")
 
 
 def simulate_many(configs: Sequence[SubweightConfig], steps: int = 10_000, every: int = 100) -> pd.DataFrame:
@@ -120,8 +120,8 @@ def simulate_many(configs: Sequence[SubweightConfig], steps: int = 10_000, every
     first, second = _columns(configs, "w_g1", "w_m1"), _columns(configs, "w_g2", "w_m2")
     exponent = 2 / kappa - 1
     slope = decay * 2 / kappa * _columns(configs, "P_g", "P_m") ** 2
-    kept = _kept_steps(steps, every)
-    weights = np.empty((len(kept), 2, len(configs)))
+    steps, every = whole("steps", steps, 0), whole("every", every, 1)
+    weights = np.empty((steps // every + 1, 2, len(configs)))
     with np.errstate(all="ignore"):  # a run that overflows goes on as NaN, which _measure reports
         for step in range(steps + 1):
             w = first * second
@@ -138,7 +138,7 @@ def simulate_many(configs: Sequence[SubweightConfig], steps: int = 10_000, every
                 new_first[crossed & flipped] = 0
                 new_second[crossed & ~flipped] = 0
             first, second = new_first, new_second
-    return _measure(configs, kept, weights)
+    return _measure(configs, np.arange(0, steps + 1, every), weights)
 
 
 def grokking_step(history: pd.DataFrame) -> float:
@@ -149,6 +149,13 @@ def grokking_step(history: pd.DataFrame) -> float:
     right, wrong = history.w_g > history.w_m, history.w_m > history.w_g
     turned = history.step[right & wrong.cummax()]
     return float(turned.iloc[0]) if len(turned) else float("nan")
+
+
+def whole(name: str, value: float, least: int) -> int:
+    """A number of steps, which may come as a float. Raises ValueError unless it is a whole number, `least` or more."""
+    if not float(value).is_integer() or value < least:
+        raise ValueError(f"{name} is {value}; it must be a whole number, {least} or more")
+    return int(value)
 
 
 def _penalty_slope(w: float, slope: float, exponent: float) -> float:
@@ -163,13 +170,6 @@ def _moved(first: float, second: float, move: float) -> tuple[float, float]:
     if new_first * new_second * first * second < 0:
         return (0.0, new_second) if new_first * first < 0 else (new_first, 0.0)
     return new_first, new_second
-
-
-def _kept_steps(steps: int, every: int) -> np.ndarray:
-    for name, value, least in (("steps", steps, 0), ("every", every, 1)):
-        if value != int(value) or value < least:
-            raise ValueError(f"{name} is {value}; it must be a whole number, {least} or more")
-    return np.arange(0, steps + 1, every)
 
 
 def _columns(configs: Sequence[SubweightConfig], *names: str) -> Float[np.ndarray, "name run"]:

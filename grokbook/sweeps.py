@@ -4,6 +4,8 @@ Each batch of `batches.plan` is one Dask task. All state is in files, so whateve
 this process), the next sweep goes on from them. Workers must see the same folder.
 """
 
+import hashlib
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,9 +52,11 @@ def sweep(
 
     threads: torch threads a worker uses; examples: the most train equations in one ensemble; checkpoint_seconds: about
     how much a lost worker loses.
-    Returns the exceptions of the batches that failed; all others have then been finished.
+    Returns the exceptions of the batches that failed, of which a run has no file; all others have then been finished.
     """
     folder = Path(folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    where = hashlib.sha256(str(folder).encode()).hexdigest()[:8]  # each folder has tasks of its own
     configs = with_starts(configs)
     batches = plan(configs, folder, examples)
     home = {config: batch for batch in batches for config in batch.configs}
@@ -66,7 +70,7 @@ def sweep(
             threads,
             checkpoint_seconds,
             after,
-            key=f"batch-{batch.key}",
+            key=f"batch-{batch.key}-{where}",
             priority=-place,
             pure=False,
         )
@@ -81,8 +85,13 @@ def sweep(
     for batch in interrupted(folder):  # left over where a run diverged and the process was killed at that moment
         if all(runs.path(folder, config).exists() for config in batch.configs):
             batch.checkpoint(folder).unlink(missing_ok=True)
-    failed = {batch: future.exception() for batch, future in futures.items() if future.status == "error"}
-    return {batch: error for batch, error in failed.items() if error is not None}
+    failed: dict[Batch, BaseException] = {}
+    there = set(os.listdir(folder))
+    for batch, future in futures.items():
+        if not all(runs.path(folder, config).name in there for config in batch.configs):
+            error = future.exception() if future.status == "error" else None
+            failed[batch] = error or FileNotFoundError(f"no files in {folder}; does every worker see this folder?")
+    return failed
 
 
 def _task(batch: Batch, folder: str, threads: int, checkpoint_seconds: float, after: Sequence[None]) -> None:

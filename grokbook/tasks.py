@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import permutations
 from math import isqrt
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -67,7 +68,7 @@ def _task(name: str, x: np.ndarray, y: np.ndarray, label: np.ndarray, size: int)
 
 
 def _modular(name: str, p: int, operation: Callable[[np.ndarray, np.ndarray], np.ndarray], first_y: int = 0) -> Task:
-    if p < 2:
+    if not isinstance(p, Integral) or p < 2:
         raise ValueError(f"modulus is {p}; it must be an integer of at least 2")
     x, y = (grid.ravel() for grid in np.meshgrid(np.arange(p), np.arange(first_y, p), indexing="ij"))
     return _task(name, x, y, operation(x, y) % p, p)
@@ -75,9 +76,9 @@ def _modular(name: str, p: int, operation: Callable[[np.ndarray, np.ndarray], np
 
 def _inverses(p: int) -> np.ndarray:
     """The inverse of each y modulo the prime p, by Fermat's little theorem; entry 0 is 0 and never used."""
-    if not is_prime(p):
+    if not isinstance(p, Integral) or not is_prime(p):
         raise ValueError(f"modulus is {p}; division needs a prime modulus")
-    return np.array([pow(y, p - 2, p) for y in range(p)])
+    return np.array([pow(y, int(p) - 2, int(p)) for y in range(p)])
 
 
 @cache

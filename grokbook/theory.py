@@ -36,7 +36,7 @@ class CrossEntropy:
     n_classes: int
 
     def __post_init__(self) -> None:
-        if self.n_classes < 2 or self.n_classes != int(self.n_classes):
+        if not float(self.n_classes).is_integer() or self.n_classes < 2:
             raise ValueError(f"n_classes is {self.n_classes}; it must be a whole number of at least 2")
 
     def __call__(self, total: ArrayLike) -> Any:
@@ -60,18 +60,19 @@ def loss(
     weights: Weights, norms: Norms, kappa: float | Norms, alpha: float, q: float = 2, train_loss: TrainLoss = PAPER_LOSS
 ) -> Float[np.ndarray, "*batch"]:
     """Equation 6. kappa may differ between circuits (chapter 06). Raises ValueError outside the model's domain."""
-    P, w, q = _list("norms", norms), np.asarray(weights, dtype=float), _number("q", q)
-    if w.ndim == 0 or w.shape[-1] != P.size:
-        raise ValueError(f"weights have shape {w.shape}; the last axis must have length {P.size}, as norms")
-    if not (w >= 0).all():
-        raise ValueError(f"weights must not be negative or NaN; the smallest is {w.min()}")
-    penalty = (P**q * w ** (q / _positive("kappa", kappa))).sum(-1)
-    return np.asarray(train_loss(w.sum(-1)) + _number("alpha", alpha) / q * penalty)
+    penalty = (allocated_norms(weights, norms, kappa) ** _number("q", q)).sum(-1)
+    return np.asarray(train_loss(np.sum(weights, -1, dtype=float)) + _number("alpha", alpha) / q * penalty)
 
 
-def allocated_norms(weights: Weights, norms: Norms, kappa: float) -> Float[np.ndarray, "*batch circuit"]:
-    """The norm w_i^(1/kappa) P_i of each circuit. At an optimum with kappa < q it goes as P_i^(-kappa/(q-kappa))."""
-    return np.asarray(weights, dtype=float) ** (1 / _number("kappa", kappa)) * _list("norms", norms)
+def allocated_norms(weights: Weights, norms: Norms, kappa: float | Norms) -> Float[np.ndarray, "*batch circuit"]:
+    """The norm w_i^(1/kappa) P_i of each circuit; for kappa < q an optimum has it go as P_i^(-kappa/(q-kappa)). Raises
+    ValueError unless kappa is one number, or one a circuit, and no weight is negative."""
+    P, w, powers = _list("norms", norms), np.asarray(weights, dtype=float), 1 / _positive("kappa", kappa)
+    if powers.shape not in ((), P.shape):
+        raise ValueError(f"kappa has shape {powers.shape}; it must be one number, or {P.size} as norms")
+    if w.shape[-1:] != P.shape or not (w >= 0).all():
+        raise ValueError(f"weights are {w}; none may be negative or NaN, the last axis must have length {P.size}")
+    return w**powers * P
 
 
 def minimal_circuits(norms: Norms) -> Int[np.ndarray, " minimal"]:
@@ -156,10 +157,8 @@ def _log_balance(train_loss: CrossEntropy, power: float, log_cost: float) -> flo
     def log_steepness(log_total: float) -> float:  # zero where `surplus` is at its top
         return float(log_total + log_expit(np.exp(log_total) - np.log(train_loss.n_classes - 1)) - np.log1p(-power))
 
-    left, right = 0.0, 1.0
-    if power < 1:
-        left = brentq(log_steepness, -800, 700, xtol=1e-14)
-        right = left + 1
+    left = brentq(log_steepness, -800, 700, xtol=1e-14) if power < 1 else 0.0
+    right = left + 1
     while power >= 1 and surplus(left) <= 0 and left > -1e9:
         left, right = 2 * left - 1, left
     if surplus(left) <= 0:
@@ -188,6 +187,8 @@ def _positive(name: str, value: ArrayLike) -> np.ndarray:
 
 
 def _number(name: str, value: float) -> float:
+    if np.ndim(value):
+        raise ValueError(f"{name} is {value}; it must be one number")
     return float(_positive(name, value))
 
 

@@ -5,8 +5,10 @@ size and labels. Weight decay is decoupled (Loshchilov and Hutter 2019): every s
 learning_rate * weight_decay, then Adam moves them along the gradient of the train loss alone.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from tqdm.auto import tqdm
 from grokbook import checkpoints
 from grokbook.arithmetic import flushed_subnormals, products
 from grokbook.config import TrainConfig, check_alike
-from grokbook.model import Params, init, logits
+from grokbook.model import Params, check_start, init, logits
 from grokbook.regularisers import REGULARISERS, make_optimiser
 from grokbook.step import LOSS_GRADIENTS, Dropout, Gradient, losses
 from grokbook.tasks import Task
@@ -37,11 +39,13 @@ class DivergedError(RuntimeError):
 
 @dataclass
 class TrainResult:
-    """`history` is tidy (run, step, and a column a metric); `params` are the final parameters [run, ...], on CPU."""
+    """`history` is tidy (run, step, and a column a metric); `params` are the final parameters [run, ...], on CPU;
+    `seconds` is the wall time of all runs together, also before the checkpoint that training resumed from."""
 
     configs: list[TrainConfig]
     history: pd.DataFrame
     params: Params
+    seconds: float
 
 
 def log_spaced(steps: int, per_decade: int = 20) -> list[int]:
@@ -79,10 +83,12 @@ def train(
     start: parameters to begin with, [run, ...] or one run for all, whose dtype is then trained in; fresh ones from the
     seeds, in float32, when None.
     checkpoint: a .safetensors file, written every `checkpoint_every` steps; training resumes from it when it exists.
+    Then `start` is not used, the rows in the file stay, and `log_steps` and `metrics` count from its step on.
     device: as `choose_device` takes it.
-    Raises ValueError when the configs cannot share an ensemble, and DivergedError when a run is no longer finite.
+    Raises ValueError when the configs cannot share an ensemble, another argument is not allowed or the checkpoint is of
+    other runs, and DivergedError when a run is no longer finite.
     """
-    configs = list(configs)
+    began, configs = time.perf_counter(), list(configs)
     check_alike(configs)
     first, steps = configs[0], configs[0].steps
     if start is None and any(c.start for c in configs):
@@ -91,6 +97,7 @@ def train(
     tasks = [c.make_task() for c in configs]
     if start is None:
         start = init(first.model, tasks[0], [c.seed for c in configs])
+    check_start(start, first.model, tasks[0], len(configs))
     params = {name: w.expand(len(configs), *w.shape[1:]).to(device, copy=True) for name, w in start.items()}
     for weight in params.values():
         weight.requires_grad_()
@@ -99,18 +106,22 @@ def train(
     gradient = Gradient(x, y, label, weight.to(params["W_E"].dtype), params, LOSS_GRADIENTS[first.loss], dropout)
     optimiser = make_optimiser(first, list(params.values()))
     regularise = REGULARISERS[first.regulariser](configs, params["W_E"].detach())
-    log_at = sorted(set(log_spaced(steps) if log_steps is None else log_steps))
-    if log_at and not 0 <= log_at[0] <= log_at[-1] <= steps:
-        raise ValueError(f"log_steps run from {log_at[0]} to {log_at[-1]}; allowed are 0 to {steps}")
+    log_at = set(log_spaced(steps) if log_steps is None else log_steps)
+    for at in log_at:
+        if not isinstance(at, Integral) or not 0 <= int(at) <= steps:
+            raise ValueError(f"log_steps has {at!r}; allowed are whole numbers from 0 to {steps}")
+    if not isinstance(checkpoint_every, Integral) or int(checkpoint_every) < 1:
+        raise ValueError(f"checkpoint_every is {checkpoint_every!r}; it must be a whole number, at least 1")
 
     step, saved = 0, "none"
     rows: list[dict[str, float]] = []
     if checkpoint is not None and Path(checkpoint).exists():
-        step, rows = checkpoints.load(checkpoint, configs, params, optimiser)
+        step, rows, seconds = checkpoints.load(checkpoint, configs, params, optimiser)
+        began -= seconds
         saved = f"{checkpoint} at step {step}"
     elif 0 in log_at:
         rows += measure(params, configs, tasks, 0, metrics)
-    stops = sorted({*log_at, *range(0, steps, checkpoint_every), steps})
+    stops = sorted({*map(int, log_at), *range(0, steps, checkpoint_every), steps})
     with products(first.precision), tqdm(total=steps, initial=step, disable=not progress, unit="step") as bar:
         for stop in (s for s in stops if s > step):
             for done in range(step, stop):
@@ -131,10 +142,10 @@ def train(
                 rows += measured
                 bar.set_postfix(test_accuracy=f"{np.mean([r['test_accuracy'] for r in measured]):.2f}")
             if checkpoint is not None and (step % checkpoint_every == 0 or step == steps):
-                checkpoints.save(checkpoint, configs, params, optimiser, step, rows)
+                checkpoints.save(checkpoint, configs, params, optimiser, step, rows, time.perf_counter() - began)
                 saved = f"{checkpoint} at step {step}"
     final = {name: weight.detach().cpu() for name, weight in params.items()}
-    return TrainResult(configs, pd.DataFrame(rows), final)
+    return TrainResult(configs, pd.DataFrame(rows), final, time.perf_counter() - began)
 
 
 def _train_sets(configs: Sequence[TrainConfig], tasks: Sequence[Task]) -> tuple[Tensor, ...]:

@@ -20,7 +20,8 @@ def train_and_watch(config: TrainConfig, console: Console | None = None) -> Trai
     console = console or Console()
     steps = log_spaced(config.steps, per_decade=6)
     ahead = iter(steps)
-    table = Table(*(name.replace("_", " ") for name in SHOWN), title=f"{config.task} mod {config.modulus}")
+    title = config.task if config.task.startswith("s5") else f"{config.task} mod {config.modulus}"
+    table = Table(*(name.replace("_", " ") for name in SHOWN), title=title)
 
     with Live(table, console=console, refresh_per_second=4):
 
@@ -40,8 +41,12 @@ def train_and_watch(config: TrainConfig, console: Console | None = None) -> Trai
 
 
 def compare(both: pd.DataFrame, console: Console | None = None) -> None:
-    """Show the largest difference of each column of `record.rerun`'s table, and until when the two runs agree."""
+    """Show the largest difference of each column of `record.rerun`'s table, and until when the two runs agree.
+
+    Columns of which nothing is on record are left out.
+    """
     console = console or Console()
+    both = both[both.groupby("column")["recorded"].transform("count") > 0]
     gap = (both["recorded"] - both["rerun"]).abs()
     largest = both.groupby("column")["recorded"].transform(lambda values: np.nanmax(np.abs(values)))
     is_share = both["column"].str.contains("accuracy|share")

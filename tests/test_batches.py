@@ -1,3 +1,6 @@
+import json
+import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,10 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 
-from grokbook import batches, runs, training
-from grokbook.batches import Batch, plan, run_here, train_batch, with_starts
-from grokbook.model import ModelConfig
+from grokbook import batches, checkpoints, runs, training
+from grokbook.batches import Batch, interrupted, plan, run_here, seconds_per_step, train_batch, with_starts
+from grokbook.model import ModelConfig, init
 from grokbook.training import DivergedError, TrainConfig, check_alike
 
 BASE = TrainConfig("add", 7, 20, 60, model=ModelConfig(8, 4, 16))
@@ -123,3 +127,93 @@ def test_a_run_file_gives_back_what_was_saved(tmp_path: Path) -> None:
     runs.path(tmp_path, BASE).rename(runs.path(tmp_path, replace(BASE, seed=9)))
     with pytest.raises(ValueError, match="file of this run"):
         runs.load(tmp_path, replace(BASE, seed=9))
+
+
+def test_a_damaged_run_file_is_named(tmp_path: Path) -> None:
+    run_here([BASE], tmp_path)
+    path = runs.path(tmp_path, BASE)
+    good = path.read_bytes()
+    for bad in (good[: len(good) // 2], b"", good[:4]):
+        path.write_bytes(bad)
+        with pytest.raises(ValueError, match=f"{path.name} cannot be read .*; delete it to run again"):
+            runs.load(tmp_path, BASE)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        runs.load(tmp_path, BASE)
+
+
+def test_runs_share_the_seconds_of_their_ensemble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = [replace(BASE, seed=seed) for seed in range(4)]
+    monkeypatch.setattr(batches, "train", lambda *a, **b: replace(training.train(*a, **b), seconds=8.0))
+    assert [run.seconds for run in run_here(configs, tmp_path)] == [2.0] * 4
+
+
+def test_a_batch_taken_up_near_its_end_is_charged_what_it_took(tmp_path: Path) -> None:
+    config = replace(BASE, steps=1001)
+    batch = Batch((config,))
+    began = time.perf_counter()
+    training.train([config], log_steps=[], checkpoint=batch.checkpoint(tmp_path), checkpoint_every=1000)
+    with safe_open(batch.checkpoint(tmp_path), "pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+    checkpoints.write(batch.checkpoint(tmp_path), tensors, metadata | {"step": "1000", "history": "[]"})
+    train_batch(batch, tmp_path)
+    assert float(metadata["seconds"]) < runs.load(tmp_path, config).seconds < time.perf_counter() - began
+
+
+def test_what_killed_processes_left_half_written_goes_when_the_batch_is_over(tmp_path: Path) -> None:
+    batch, other = Batch((BASE,)), tmp_path / "checkpoints" / ".other.safetensors.host.1"
+    left = [tmp_path / "checkpoints" / f".{batch.key}.safetensors.host.1", tmp_path / f".{BASE.key}.safetensors.1"]
+    other.parent.mkdir()
+    for file in (*left, other):
+        file.write_bytes(b"")
+    train_batch(batch, tmp_path)
+    assert not any(file.exists() for file in left) and other.exists()  # whose process may be at work
+
+
+def test_a_checkpoint_of_another_version_stops_no_plan(tmp_path: Path) -> None:
+    batch = Batch((BASE,))
+    training.train([BASE], log_steps=[], checkpoint=batch.checkpoint(tmp_path), progress=False)
+    newer = BASE.to_json().replace('"seed"', '"flavour": 1, "seed"')
+    for name, metadata in (("newer", {"configs": json.dumps([newer])}), ("none", {}), ("text", {"configs": "?"})):
+        checkpoints.write(tmp_path / "checkpoints" / f"{name}.safetensors", {"w": torch.zeros(1)}, metadata)
+    assert interrupted(tmp_path) == plan([BASE], tmp_path) == [batch]
+
+
+def test_the_rough_cost_grows_with_the_matrix_products() -> None:
+    config = TrainConfig("add", 113, 1000, 10)
+    products = (
+        3 * 1000 * (128 * 512 + 128 * 113 + 512 * 113)
+    )  # forward and two backward, of W_in, past it and W_out W_U
+    grown = seconds_per_step(replace(config, train_size=2000)) - seconds_per_step(config)
+    assert grown == pytest.approx(products / 30e9)
+    parameters = sum(weight.numel() for weight in init(config.model, config.make_task(), [0]).values())
+    assert seconds_per_step(config) - grown == pytest.approx(10e-9 * parameters)
+    assert Batch((config, config)).seconds(7) == pytest.approx(7 * (1e-3 + 2 * seconds_per_step(config)))
+    s5 = TrainConfig("s5-compose", 0, 1000, 10)
+    assert seconds_per_step(s5) == seconds_per_step(replace(config, modulus=120))
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ["-c", "user.name=one", "-c", "user.email=one@example.org"]
+    return subprocess.run(
+        ["git", "-C", folder, *who, *words], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_the_commit_is_the_packages_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "runs.py").write_text("")
+    (tmp_path / "other.py").write_text("")
+    monkeypatch.setattr(runs, "__file__", str(package / "runs.py"))
+    assert runs.commit() == "unknown"
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "other.py")
+    git(tmp_path, "commit", "--quiet", "--message", "around an installed package")
+    assert runs.commit() == "unknown"
+    git(tmp_path, "add", "package")
+    git(tmp_path, "commit", "--quiet", "--message", "the package")
+    head = git(tmp_path, "rev-parse", "HEAD")
+    assert runs.commit() == runs.origin()["commit"] == head
+    (package / "runs.py").write_text("changed")
+    assert runs.commit() == f"{head}+"

@@ -1,9 +1,10 @@
 """Chapter 04's widget in the built book, in Chromium, with no kernel and no other site (see the `page` fixture)."""
 
+import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page
 
-from grokbook.theory import optimal_weights
+from grokbook.theory import cross_entropy, loss, optimal_weights
 
 
 def shown_weights(widget: Locator) -> list[float]:
@@ -34,6 +35,14 @@ def test_keyboard_moves_the_curves_and_the_optimum(page: Page, widget: Locator):
     assert shown_weights(widget)[1] == 0 and "boundary" in widget.inner_text()
     page.keyboard.press("ArrowRight")
     assert "winner takes all" in widget.inner_text()
+
+
+def test_scale_of_the_losses(widget: Locator):
+    total = sum(shown_weights(widget))
+    weights = np.linspace([total, 0], [0, total], 201)
+    losses = loss(weights, [0.8, 1], 1.2, 0.01, 2, cross_entropy(113))
+    marks = [float(text) for text in widget.locator("svg").first.locator("text[text-anchor=end]").all_text_contents()]
+    assert [mark for mark in marks if mark != 1] == pytest.approx([losses.min(), losses.max()], rel=5e-3)
 
 
 def test_fits_a_phone_and_turns_dark(page: Page, widget: Locator):

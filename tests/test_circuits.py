@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grokbook import circuits
 from grokbook.circuits import (
     centre,
     effective_frequencies,
@@ -140,12 +141,15 @@ def test_other_tables_are_refused(shape, words):
         split_logits(torch.zeros(shape))
 
 
-def test_key_frequencies_survive_as_one_number():
+def test_key_frequencies_survive_as_one_number(monkeypatch):
     task = add(11)
     for seed in range(4):
         params = init(ModelConfig(16, 8, 32), task, [seed])
         mask = key_metric(params, task, task.split(40, 0)[0])["key_mask"]
         assert masked_frequencies(mask) == key_frequencies(centre(logit_table(params)[0]))
+    angle = 2 * torch.pi * offsets(113).double() / 113
+    monkeypatch.setattr(circuits, "logit_table", lambda _: (angle.cos() + (56 * angle).cos())[None])
+    assert masked_frequencies(key_metric({}, task, task.split(40, 0)[0])["key_mask"]) == [1, 56]  # no float holds both
     assert masked_frequencies(0) == [] and masked_frequencies(1 + 4 + 1024) == [1, 3, 11]
     for wrong in (2.5, -1):
         with pytest.raises(ValueError, match=f"mask is {wrong}; it must be a sum of powers of two"):
@@ -166,3 +170,8 @@ def test_metrics_of_a_real_network():
     total = centre(expected).view(121, 11).gather(1, task.label[:, None])[train].mean().item()
     assert row["trig_logit"] + row["mem_logit"] == pytest.approx(total, abs=1e-5)
     assert row["trig_share"] == pytest.approx(trig_share(expected), abs=1e-5)
+    # Under its own labels the part has the same loss on every pair; under random ones the test pairs can be told.
+    trig, test = brute_force_trig(expected.double()).view(121, 11), task.split(40, 0)[1]
+    for labelled in (task, task.with_random_labels(0)):
+        loss = torch.nn.functional.cross_entropy(trig[test], labelled.label[test]).item()
+        assert trig_metrics(params, labelled, train)["trig_test_loss"] == pytest.approx(loss, rel=1e-5)

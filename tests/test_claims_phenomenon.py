@@ -43,6 +43,17 @@ def test_figure_9_keeps_a_timetable() -> None:
     assert phenomenon.figure_9(history(grok=9000, fit=900, overtake=5000).assign(trig_logit=0.0)).verdict != "confirmed"
 
 
+def test_figure_1a_says_that_it_counts_delayed_runs() -> None:
+    assert phenomenon.figure_1a(history(grok=150)).measured.startswith("0 of 1 runs reach 99% after a tenfold delay")
+    assert phenomenon.figure_1a(both(grok=150)).measured.startswith("1 of 2 runs reach 99% after a tenfold delay")
+
+
+@pytest.mark.parametrize(("early", "kept"), [(94.9, 0), (95.1, 1)])
+def test_the_norm_must_come_within_five_per_cent_of_its_largest_by_200(early: float, kept: int) -> None:
+    run = history().assign(parameter_norm=lambda t: np.where(t["step"] <= 200, early, 100))
+    assert f"norm at its largest by then in {kept}," in phenomenon.figure_9(run).reason
+
+
 @pytest.mark.parametrize("observation", [1, 2])
 def test_appendix_a3_is_kept_by_a_run_made_so(observation: int) -> None:
     assert phenomenon.appendix_a3(both(), observation).verdict == "confirmed"

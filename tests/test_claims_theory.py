@@ -13,6 +13,10 @@ def test_true_statements_are_confirmed(judge) -> None:
     assert judge().verdict == "confirmed"
 
 
+def test_lemma_d2_fails_for_powers_just_above_one() -> None:
+    assert judges.lemma_d2(largest=1.01).verdict == "not confirmed"
+
+
 def test_lemma_d3_fails_as_printed_and_holds_repaired() -> None:
     finding = judges.lemma_d3()
     assert finding.verdict == "not confirmed"

@@ -46,8 +46,14 @@ def test_p3_is_refuted_by_a_trend_and_partly_held_by_a_small_one() -> None:
 
 def test_p3_with_one_seed_never_says_more_than_partly() -> None:
     same = claims.p3(sweep(seeds=1))
-    assert same.verdict == "partly" and "no test with one seed" in same.reason and "permutation" not in same.measured
+    assert same.verdict == "partly" and "no test with so few seeds" in same.reason
+    assert "permutation" not in same.measured
     assert claims.p3(sweep(seeds=1, power=0.3)).verdict == "not confirmed"
+
+
+def test_p3_says_where_its_test_could_not_have_failed() -> None:
+    two = claims.p3(sweep(seeds=2, power=0.03, decays=(0.5, 1.0, 2.0)))
+    assert two.verdict == "partly" and "no test with so few seeds" in two.reason and "permutation" not in two.measured
 
 
 def test_p3_leaves_out_weight_decays_whose_front_still_moves_if_enough_remain() -> None:
@@ -88,6 +94,20 @@ def test_figure_4_wants_sharp_lines_on_top_of_each_other() -> None:
     assert claims.figure_4(sweep(width=0.35)).verdict == "confirmed"
     assert claims.figure_4(sweep(width=0.35, power=0.2)).verdict == "partly"
     assert claims.figure_4(sweep(width=1.2, power=0.5)).verdict == "not confirmed"
+
+
+def test_lines_lie_apart_by_what_the_worst_two_do_at_their_worst_size() -> None:
+    shot = pd.DataFrame({"train_size": [100, 200] * 6, "seed": [0] * 6 + [1] * 6, "accuracy": 0.5})
+    shot["weight_decay"] = [0.5, 0.5, 1.0, 1.0, 2.0, 2.0] * 2
+    worst = (shot["weight_decay"] == 2) & (shot["train_size"] == 200)
+    shot.loc[worst, "accuracy"] = [0.7, 0.9]
+    assert ungrokking_figures.apart(shot) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(0.09, "confirmed"), (0.11, "partly")])
+def test_figure_4_allows_lines_a_tenth_apart(gap: float, verdict: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ungrokking_figures, "apart", lambda shot: gap)
+    assert claims.figure_4(sweep(width=0.35)).verdict == verdict
 
 
 def test_lines_are_compared_on_the_seeds_that_both_have() -> None:

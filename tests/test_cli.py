@@ -1,16 +1,22 @@
+import io
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
+from rich.console import Console
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from grokbook import record, results
+from grokbook import cli, record, results
 from grokbook.batches import run_here
 from grokbook.cli import app
 from grokbook.experiments import EXPERIMENTS, Experiment
 from grokbook.model import ModelConfig
-from grokbook.runs import load
-from grokbook.training import TrainConfig
+from grokbook.runs import Run, load, origin, save
+from grokbook.training import DivergedError, TrainConfig
+from grokbook.watch import compare
 
 RUN = TrainConfig("add", 7, 20, 60, model=ModelConfig(8, 4, 16))
 run = CliRunner().invoke
@@ -22,6 +28,14 @@ def test_train_shows_rows_and_how_it_ended() -> None:
     assert result.exit_code == 0, result.output
     assert "add mod 7" in result.output
     assert "After 40 steps: train accuracy" in result.output
+    small = "--train-size 60 --steps 2 --d-model 8 --d-head 4 --d-mlp 16".split()
+    assert "s5-compose\n" in run(app, ["train", "s5-compose", *small]).output.replace(" ", "")  # no modulus
+
+
+def test_every_option_says_what_it_is() -> None:
+    for command in ("sweep", "record", "train", "rerun"):
+        for parameter in get_command(app).commands[command].params:
+            assert parameter.help or parameter.name == "help", f"{command} {parameter.name}"
 
 
 @pytest.mark.parametrize(
@@ -34,6 +48,8 @@ def test_train_shows_rows_and_how_it_ended() -> None:
         ("sweep grokking-medium --scale live", "scale is 'live'"),
         ("record ungrokking-113 --scale paper", "scale is 'paper'"),
         ("rerun nothing 12", "name is 'nothing'"),
+        (f"sweep threshold --runs-dir {__file__}", f"--runs-dir is {__file__}; it must be a folder"),
+        ("sweep threshold --checkpoint-seconds 0", "Invalid value for '--checkpoint-seconds'"),
     ],
 )
 def test_bad_input_is_named(command: str, message: str) -> None:
@@ -64,3 +80,74 @@ def test_record_and_rerun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "1 runs left" in run(app, [*sweep, "--again"]).output
     new, old = (load(tmp_path / folder, RUN).history for folder in ("new", "runs"))
     pd.testing.assert_frame_equal(new, old, rtol=1e-3)
+
+    monkeypatch.setitem(EXPERIMENTS, "tiny", Experiment("tiny", "none", "", {"small": lambda: [replace(RUN, seed=1)]}))
+    run_here([replace(RUN, seed=1)], tmp_path / "runs")
+    command = ["record", "tiny", "--runs-dir", str(tmp_path / "runs")]
+    refused = run(app, command, env={"COLUMNS": "300"})
+    assert refused.exit_code == 2 and "with 1 runs that are not of this list" in refused.output
+    assert run(app, [*command, "--replace"]).exit_code == 0
+    monkeypatch.setattr(cli, "commit", lambda: "unknown")
+    refused = run(app, command, env={"COLUMNS": "300"})
+    assert refused.exit_code == 2 and "is in no git checkout of grokbook" in refused.output
+
+
+def test_a_run_without_rows_says_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    diverged, missing = replace(RUN, seed=1), replace(RUN, seed=2)
+    experiment = Experiment("tiny", "none", "", {"small": lambda: [RUN, diverged, missing]})
+    monkeypatch.setattr(results, "files", lambda _: tmp_path)
+    run_here([RUN], tmp_path / "runs")
+    save(tmp_path / "runs", Run(diverged, pd.DataFrame(), {}, 0.0, origin(), diverged_at=3))
+    record.record(experiment, "small", tmp_path / "runs", tmp_path / "data")
+    for config, state in ((diverged, "diverged"), (missing, "missing")):
+        result = run(app, ["rerun", "tiny", config.key], env={"COLUMNS": "300"})
+        assert result.exit_code == 2
+        assert f"key is '{config.key}'; that run is {state}, and no row of it is on record" in result.output
+
+    def diverge(*_, **__) -> None:
+        raise DivergedError(0, 7, "none")
+
+    monkeypatch.setattr(record, "train", diverge)
+    result = run(app, ["rerun", "tiny", RUN.key])
+    assert result.exit_code == 1 and "no longer finite by step 7" in result.output
+
+
+@pytest.mark.parametrize(("address", "error"), [("foo://1:2", None), ("tcp://1:2", OSError("Timed out"))])
+def test_a_scheduler_that_does_not_answer_is_named(
+    address, error, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if error is not None:
+        monkeypatch.setattr("dask.distributed.Client", Mock(side_effect=error))
+    monkeypatch.setitem(EXPERIMENTS, "tiny", Experiment("tiny", "none", "", {"live": lambda: [RUN]}))
+    command = ["sweep", "tiny", "--scheduler", address, "--runs-dir", str(tmp_path)]
+    result = run(app, command, env={"COLUMNS": "300"})
+    assert result.exit_code == 2
+    assert f"--scheduler is '{address}'; no Dask scheduler answers there" in result.output
+
+
+def compared(**columns: list[tuple[float, float]]) -> list[str]:
+    """The lines that `watch.compare` shows of (recorded, rerun) at steps 0, 10, 20."""
+    rows = [(10 * i, name, *pair) for name, pairs in columns.items() for i, pair in enumerate(pairs)]
+    console = Console(file=io.StringIO(), width=200)
+    compare(pd.DataFrame(rows, columns=["step", "column", "recorded", "rerun"]), console)
+    return console.file.getvalue().splitlines()
+
+
+def test_a_comparison_shows_the_worst_row_and_until_when_it_agrees() -> None:
+    lines = compared(
+        train_loss=[(8.0, 8.0), (2.0, 3.5), (1.0, 0.5)], test_accuracy=[(0.1, 0.1), (0.2, 0.2), (0.9, 0.85)]
+    )
+    words = [[word.strip() for word in line.split("│")[1:-1]] for line in lines if "│" in line]
+    assert words == [["train_loss", "1.5", "10", "1", "0.5"], ["test_accuracy", "0.05", "20", "0.9", "0.85"]]
+    assert lines[-1].endswith("(accuracies and shares: to 0.01) before step 10.")
+    close = compared(
+        train_loss=[(8.0, 8.07), (1.0, 1.07), (0.5, 0.5)], test_accuracy=[(0.5, 0.509), (1.0, 1.0), (1, 1)]
+    )
+    assert close[-1].endswith("at every recorded step.")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_comparison_leaves_out_what_is_not_on_record() -> None:
+    nothing = [(float("nan"), 3.0)] * 3
+    lines = compared(train_loss=[(8.0, 8.0), (2.0, 2.0), (1.0, 1.0)], key_mask=nothing)
+    assert not any("key_mask" in line for line in lines) and lines[-1].endswith("at every recorded step.")

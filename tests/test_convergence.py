@@ -29,6 +29,22 @@ def test_a_drift_in_any_quantity_is_unconverged(moving: dict) -> None:
     assert not drift(history(**moving)).converged
 
 
+@pytest.mark.parametrize(
+    ("share", "converged"),
+    [(0.98, True), (1.02, False), (-0.98, True), (-1.02, False)],
+)
+@pytest.mark.parametrize(
+    "moved",
+    [
+        lambda by: {"loss": lambda s: np.exp(np.where(s < 5000, -9, -9 + 0.25 * by))},
+        lambda by: {"norm": lambda s: np.where(s < 5000, 30, 30 * (1 + 0.02 * by))},
+        lambda by: {"accuracy": lambda s: np.where(s < 5000, 0.5, 0.5 + 0.02 * by)},
+    ],
+)
+def test_the_bound_on_a_drift_lies_where_it_is_said_to(moved, share: float, converged: bool) -> None:
+    assert drift(history(**moved(share))).converged is converged
+
+
 def test_drift_is_the_change_of_the_mean_in_log_time() -> None:
     moved = drift(history(loss=lambda s: 1 / s, norm=lambda s: s**0.1))
     assert moved.log_train_loss == pytest.approx(-np.log(2), abs=0.05)

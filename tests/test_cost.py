@@ -8,7 +8,7 @@ import torch
 
 from grokbook import cost as module
 from grokbook import results
-from grokbook.batches import plan, run_here, with_starts
+from grokbook.batches import Batch, plan, run_here, with_starts
 from grokbook.cost import core_hours, cost, readable
 from grokbook.model import ModelConfig
 from grokbook.notebook import storage
@@ -43,6 +43,20 @@ def test_what_is_finished_costs_nothing(tmp_path, capsys) -> None:
     run_here([replace(BASE, steps=5)], tmp_path)
     assert cost([replace(BASE, steps=5)], tmp_path) == 0
     assert capsys.readouterr().out.endswith("Nothing is left to train.\n")
+
+
+def test_steps_that_a_checkpoint_has_cost_nothing(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(module, "seconds_per_step", lambda batch, device: 2.0)
+    batch = Batch((replace(BASE, steps=40), replace(BASE, steps=40, seed=1)))
+
+    def stop(*_) -> dict[str, float]:
+        raise KeyboardInterrupt
+
+    options = {"checkpoint": batch.checkpoint(tmp_path), "checkpoint_every": 10, "progress": False}
+    with pytest.raises(KeyboardInterrupt):
+        train(batch.configs, log_steps=[35], metrics=[stop], **options)
+    assert cost(batch.configs, tmp_path) == 2.0 * (40 - 30)
+    assert "2 runs, 20 steps in all" in capsys.readouterr().out
 
 
 def test_the_recorded_runs_cost_what_they_took_and_twice_the_steps_twice_that() -> None:

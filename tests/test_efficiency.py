@@ -149,6 +149,15 @@ def test_circuits_keeps_what_is_alone_and_counts_the_rest() -> None:
     assert "p = 7" in found.scale and "C_mem 1 of 2 runs" in found.scale and "C_gen 1 of 1 runs" in found.scale
 
 
+def test_circuits_keeps_the_same_runs_at_half_of_their_steps() -> None:
+    half = history(parameter_norm=10.0).assign(step=lambda t: t["step"] / 2)
+    just_after = history(parameter_norm=1.0).tail(3).assign(step=[52, 53, 54])
+    run = pd.concat([half, just_after, history(parameter_norm=20.0)])
+    found = circuits(run, run, 7)
+    for kept, norm in ((found.mem_half, 10), (found.mem, 20), (found.gen_half, 10), (found.gen, 20)):
+        assert kept["parameter_norm"].item() == norm
+
+
 def test_held_out_logit_is_the_mean_over_the_test_equations() -> None:
     p, task = 7, add(7)
     params = init(ModelConfig(8, 4, 16), task, [0])

@@ -102,6 +102,15 @@ def test_weight_decays_are_exchangeable_within_seeds_unless_they_order_the_front
     mixed = ordered.assign(size=300 * np.exp(0.1 * generator.normal(size=9)))
     assert cast(float, fronts.exchangeable(mixed)) > 0.05
     assert fronts.exchangeable(ordered[ordered["seed"] == 0]) is None
+    assert fronts.exchangeable(ordered[ordered["seed"] < 2]) is None  # at least 1/6 in any order
+
+
+@pytest.mark.parametrize(("seeds", "decays"), [(2, 5), (2, 6), (3, 3)])
+def test_exchangeable_gives_its_least_value_for_one_common_order(seeds: int, decays: int) -> None:
+    rows = [(seed, 2.0**decay, 300 * 3.0 ** (3.0**decay)) for seed in range(seeds) for decay in range(decays)]
+    value = fronts.exchangeable(pd.DataFrame(rows, columns=["seed", "weight_decay", "size"]))
+    least = (1 / (decays * (decays - 1))) ** (seeds - 1)
+    assert value is None if least >= 0.05 else value == pytest.approx(least)
 
 
 def test_a_scale_in_words_counts_what_is_there() -> None:

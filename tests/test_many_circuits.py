@@ -98,17 +98,25 @@ def test_records_are_more_efficient_than_everything_faster() -> None:
         (lambda: Circuit(1, 1, 1.5), "coverage is 1.5; it must lie between 0 and 1"),
         (lambda: ManyConfig(()), "circuits is empty"),
         (lambda: replace(LADDER, q=4), "q is 4; 4 circuits need"),
+        (lambda: replace(LADDER, q=float("nan")), "q is nan; 4 circuits need"),
+        (lambda: replace(LADDER, q=float("inf")), "q is inf; 4 circuits need"),
         (lambda: replace(LADDER, kappa=0), "kappa is 0"),
         (lambda: replace(LADDER, penalty="none"), "penalty is 'none'"),
         (lambda: rises(replace(LADDER, kappa=3)), "kappa is 3; it must be at most 2"),
         (lambda: simulate([LADDER, ManyConfig(LADDER.circuits[:2])]), "configs have"),
         (lambda: simulate([]), "configs have"),
-        (lambda: simulate([LADDER], every=0), "every 0"),
+        (lambda: simulate([LADDER], every=0), "every is 0; it must be a whole number, 1 or more"),
+        (lambda: simulate([LADDER], steps=1.5), "steps is 1.5; it must be a whole number, 0 or more"),
+        (lambda: simulate([LADDER], steps=float("nan")), "steps is nan"),
     ],
 )
 def test_bad_input_is_refused(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_whole_floats_are_numbers_of_steps() -> None:
+    pd.testing.assert_frame_equal(simulate([LADDER], 1e2, every=20.0), simulate([LADDER], 100, every=20))
 
 
 def test_a_run_that_diverges_says_so() -> None:

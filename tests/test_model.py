@@ -1,5 +1,6 @@
 """The exact shortcut against the textbook's forward pass, and against TransformerLens' own formulas for shapes."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -92,10 +93,17 @@ def test_weights_start_with_deviation_one_over_root_d_model():
     ("sizes", "words"),
     [
         ((128, 48, 512), "d_head is 48; it must divide d_model, which is 128"),
-        ((0, 32, 512), "d_model is 0; it must be at least 1"),
-        ((128, 32, -1), "d_mlp is -1; it must be at least 1"),
+        ((0, 32, 512), "d_model is 0; it must be a whole number, at least 1"),
+        ((128, 32, -1), "d_mlp is -1; it must be a whole number, at least 1"),
+        ((64, 32, 256.5), "d_mlp is 256.5; it must be a whole number"),
+        ((64, 32, float("nan")), "d_mlp is nan; it must be a whole number"),
+        ((64, True, 256), "d_head is True; it must be a whole number"),
     ],
 )
 def test_impossible_widths_are_refused(sizes, words):
     with pytest.raises(ValueError, match=words):
         ModelConfig(*sizes)
+
+
+def test_widths_are_plain_numbers_whatever_they_were_given_as():
+    assert repr(ModelConfig(np.int64(64), np.int32(32), 256)) == repr(ModelConfig(64, 32, 256))

@@ -107,6 +107,12 @@ def test_only_a_plateau_that_is_left_upwards_is_transient() -> None:
     assert found["transient"].to_dict() == {"left": 1, "stays": 0, "falls": 0}
 
 
+@pytest.mark.parametrize(("top", "transient"), [(0.59, 0), (0.61, 1)])
+def test_a_transient_plateau_leads_ten_points_higher(top: float, transient: int) -> None:
+    dips = {1: 0, 1999: 0, 2000: 0.5, 8000: 0.5, 8001: 0, 12_000: 0, 12_001: top, 40_000: top}
+    assert outcomes(history(dips))["transient"].item() == transient
+
+
 def test_a_departure_says_where_to_and_how_the_norm_fell() -> None:
     run = history(REST)
     early, late = run["step"].clip(1, 3500).pow(-0.7), run["step"].clip(3500, 8000).pow(-0.1)  # at rest from 2000 on

@@ -122,6 +122,14 @@ def test_names_stand_in_the_gap_between_two_curves(upside_down: bool) -> None:
     assert (heights["seen"] > heights["unseen"]) is not upside_down
 
 
+def test_without_both_curves_no_name_is_written() -> None:
+    whole = grokking(0).assign(test_loss=np.nan, test_accuracy=np.nan)
+    for history in (whole, grokking(0).head(1), grokking(0).tail(2)):
+        figure = training_curves(history, ["loss", "accuracy"])
+        figure.canvas.draw()
+        assert [text for axes in figure.axes for text in axes.texts] == []
+
+
 @pytest.mark.parametrize("role", INK)
 def test_words_can_be_read_on_white(role: str) -> None:
     channels = np.array(to_rgb(INK[role]))

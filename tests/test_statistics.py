@@ -65,6 +65,13 @@ def test_permutation_test_counts_all_relabellings_of_a_small_case() -> None:
     assert permutation_test(np.tile([0.0, 1.0, 2.0], (3, 1)), spread) == pytest.approx(6 / 6**3)
 
 
+def test_permutation_test_counts_the_observed_whatever_its_sign() -> None:
+    apart, aligned = [[0, 1], [1, 0]], [[0, 1], [0, 1]]  # they score 0 and -1; of 4 relabellings 2 are like each
+    assert permutation_test(apart, lambda rows: -spread(rows)) == 0.5
+    assert permutation_test(aligned, lambda rows: -spread(rows)) == 1
+    assert permutation_test(aligned, lambda rows: -1.0, most=3) == 1  # from a sample
+
+
 def test_the_first_block_may_stay_where_only_relative_labels_count() -> None:
     table = np.random.default_rng(3).normal(loc=[0, 0.5, 1], size=(3, 3))
     assert permutation_test(table, spread, relative=True) == pytest.approx(permutation_test(table, spread))

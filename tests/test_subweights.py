@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import sympy
 from hypothesis import given, settings
@@ -248,6 +249,8 @@ def test_a_circuit_with_both_subweights_zero_stays_out():
         ("w_m2", float("nan"), "finite"),
         ("q", 1, "2 or more"),
         ("q", 2.5, "whole number"),
+        ("q", float("nan"), "whole number"),
+        ("q", float("inf"), "whole number"),
         ("penalty", "l2", "half-alpha"),
     ],
 )
@@ -264,6 +267,17 @@ def test_bad_steps_and_empty_lists_are_refused():
         simulate_many([TABLE_1["a"]], every=0)
     with pytest.raises(ValueError, match="configs is empty"):
         simulate_many([])
+    for steps in (1.5, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"steps is {steps}; it must be a whole number, 0 or more"):
+            simulate(TABLE_1["a"], steps=steps)
+
+
+def test_whole_floats_are_numbers_of_steps():
+    pd.testing.assert_frame_equal(simulate(TABLE_1["a"], steps=1e2), simulate(TABLE_1["a"], steps=100))
+    whole = simulate_many([TABLE_1["a"]], steps=100, every=20)
+    pd.testing.assert_frame_equal(simulate_many([TABLE_1["a"]], steps=1e2, every=20.0), whole)
+    assert whole.step.tolist() == [0, 20, 40, 60, 80, 100]
+    assert simulate_many([TABLE_1["a"]], steps=119, every=20).step.tolist() == whole.step.tolist()
 
 
 def test_divergence_is_reported_with_its_run():

@@ -11,8 +11,9 @@ import psutil
 import pytest
 import tiny
 import torch
+from dask.distributed import Client
 
-from grokbook import runs
+from grokbook import runs, sweeps
 from grokbook.batches import interrupted, plan, run_here, with_starts
 from grokbook.checkpoints import header
 
@@ -149,6 +150,27 @@ def test_sweep_on_a_scheduler_started_separately(undisturbed: Path, tmp_path: Pa
         scheduler.terminate()
         scheduler.wait()
     assert_equal(tmp_path / "runs", undisturbed)
+
+
+def test_folders_on_one_scheduler_are_swept_apart_and_missing_files_are_failures(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = [config for config in with_starts(tiny.runs()) if config.start is None]
+
+    def copy(batch, folder, *_) -> None:
+        for config in batch.configs if "blind" not in folder else ():
+            runs.save(folder, runs.load(undisturbed, config))
+
+    monkeypatch.setattr(sweeps, "_task", copy)
+    with Client(processes=False, n_workers=1, dashboard_address=None) as client:
+        submit, futures = client.submit, []  # a finished task is known as long as somebody holds its future
+        monkeypatch.setattr(client, "submit", lambda *a, **b: futures.append(submit(*a, **b)) or futures[-1])
+        assert sweeps.sweep(configs, tmp_path / "one", client) == {}
+        assert sweeps.sweep(configs, tmp_path / "two", client) == {}
+        failed = sweeps.sweep(configs, tmp_path / "blind", client)
+    assert finished(tmp_path / "one").keys() == finished(tmp_path / "two").keys() != set()
+    assert [config for batch in failed for config in batch.configs] == configs
+    assert all("does every worker see this folder" in str(error) for error in failed.values())
 
 
 def test_a_finished_sweep_has_nothing_left(undisturbed: Path) -> None:

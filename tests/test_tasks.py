@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -104,6 +105,13 @@ def test_is_prime_is_having_no_divisor(n):
 def test_division_needs_a_prime(name):
     with pytest.raises(ValueError, match="modulus is 12; division needs a prime modulus"):
         make_task(name, 12)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_moduli_are_whole_numbers_of_any_kind(name):
+    with pytest.raises(ValueError, match=r"modulus is 7\.5; "):
+        make_task(name, 7.5)
+    assert torch.equal(make_task(name, np.int64(7)).label, make_task(name, 7).label)
 
 
 @pytest.mark.parametrize("size", [0, -3, 122])

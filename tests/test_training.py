@@ -3,12 +3,14 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -96,6 +98,19 @@ def test_history_is_tidy_and_measured_where_asked():
     assert first.correct_logit == pytest.approx(centred.mean().item(), abs=1e-6)
 
 
+def test_test_columns_are_measured_on_the_test_equations():
+    trained = train([SMALL], log_steps=[200], progress=False)
+    row, task, (train_index, test_index) = trained.history.iloc[0], add(11), SMALL.split()
+    out = textbook_logits(trained.params, task.x[None], task.y[None])[0]
+    right = (out.argmax(1) == task.label).double()
+    free = right[task.mirror_free(train_index, test_index)].mean().item()
+    assert len({free, right[test_index].mean().item(), right[train_index].mean().item()}) == 3
+    expected = torch.nn.functional.cross_entropy(out[test_index], task.label[test_index])
+    assert row.test_loss == pytest.approx(expected.item(), rel=1e-4)
+    assert row.test_accuracy == pytest.approx(right[test_index].mean().item())
+    assert row.mirror_free_accuracy == pytest.approx(free)
+
+
 def test_metrics_add_columns():
     def count(params, task, train_index):
         return {"heads": float(params["W_Q"].shape[1]), "trained_on": float(len(train_index))}
@@ -112,6 +127,30 @@ def test_a_start_is_continued():
     assert going_on.history.parameter_norm.tolist() == pytest.approx([last.parameter_norm] * 2, rel=1e-6)
     with pytest.raises(ValueError, match="start is None"):
         train([config], progress=False)
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (init(SMALL.model, add(7), [0]), r"W_E of shape \[1, 9, 16\]; it must be \[1 or 2, 13, 16\]"),
+        (
+            init(ModelConfig(16, 4, 32), add(11), [0, 1]),
+            r"W_Q of shape \[2, 4, 16, 4\]; it must be \[1 or 2, 2, 16, 8\]",
+        ),
+        (init(SMALL.model, add(11), [0, 1, 2]), r"W_E of shape \[3, 13, 16\]"),
+        ({"W_E": torch.zeros(1, 13, 16)}, "start has the parameters W_E; they must be W_E, W_pos"),
+    ],
+)
+def test_a_start_of_another_shape_is_refused(start, words):
+    with pytest.raises(ValueError, match=words):
+        train([SMALL, replace(SMALL, seed=1)], start=start, progress=False)
+
+
+def test_a_run_continues_only_a_network_like_its_own():
+    for other in ({"modulus": 13}, {"task": "s5-compose"}, {"model": ModelConfig(16, 8, 64)}):
+        with pytest.raises(ValueError, match=r"start has ModelConfig\(.*\) and \d+ symbols; it must have this run's"):
+            replace(SMALL, start=replace(SMALL, **other))
+    assert replace(SMALL, task="multiply", start=SMALL).n_symbols == 11
 
 
 PROGRAM = """
@@ -140,7 +179,8 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path):
     for name in whole:
         assert torch.equal(whole[name], resumed[name]), name
     with safe_open(tmp_path / "whole", "pt") as a, safe_open(killed, "pt") as b:
-        assert a.metadata() == b.metadata()  # the step and the history
+        metadata = [{**file.metadata(), "seconds": ""} for file in (a, b)]
+        assert metadata[0] == metadata[1]  # the step and the history
 
 
 def test_damaged_and_foreign_checkpoints_are_refused_untouched(tmp_path):
@@ -158,6 +198,63 @@ def test_damaged_and_foreign_checkpoints_are_refused_untouched(tmp_path):
     save_file({"w": torch.zeros(2)}, path)
     with pytest.raises(ValueError, match="is not a"):
         train([SMALL], checkpoint=path, progress=False)
+
+
+def test_a_checkpoint_with_other_tensors_is_refused(tmp_path):
+    path = tmp_path / "run.safetensors"
+    trained = train([SMALL], checkpoint=path, progress=False)
+    tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    without = {name: tensor for name, tensor in tensors.items() if name != "exp_avg.W_E"}
+    for other in (tensors | {"b_in": torch.zeros(1)}, without, tensors | {"more": torch.zeros(1)}):
+        save_file(other, path, metadata)
+        with pytest.raises(ValueError, match="does not hold the tensors of these runs; delete it"):
+            train([SMALL], checkpoint=path, progress=False)
+    save_file(tensors, path, metadata)
+    assert torch.equal(train([SMALL], checkpoint=path, progress=False).params["b_in"], trained.params["b_in"])
+
+
+def test_seconds_go_on_from_the_checkpoints(tmp_path):
+    path = tmp_path / "run.safetensors"
+    first = train([SMALL], checkpoint=path, progress=False)
+    tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    assert 0 < float(metadata["seconds"]) < first.seconds
+    save_file(tensors, path, metadata | {"seconds": "1000"})
+    assert 1000 < train([SMALL], checkpoint=path, progress=False).seconds < 1000 + first.seconds
+    metadata.pop("seconds")  # as older checkpoints have it
+    save_file(tensors, path, metadata)
+    assert train([SMALL], checkpoint=path, progress=False).seconds < first.seconds
+
+
+def test_gradient_descent_without_momentum_resumes(tmp_path):
+    path = tmp_path / "run.safetensors"
+    config = replace(SMALL, optimiser="sgd", betas=(0.0, 0.98), learning_rate=0.05, steps=20)
+    whole = train([config], log_steps=[], progress=False).params
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train([config], log_steps=[15], metrics=[stop], checkpoint=path, checkpoint_every=10, progress=False)
+    assert len(load_file(path)) == len(whole)  # the parameters alone
+    resumed = train([config], log_steps=[], checkpoint=path, progress=False).params
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_what_a_killed_process_leaves_is_named_after_host_and_process(tmp_path, monkeypatch):
+    class KilledError(BaseException):
+        pass
+
+    def killed(*_):
+        raise KilledError
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KilledError):
+        train([SMALL], checkpoint=tmp_path / "run", progress=False)
+    assert [file.name for file in tmp_path.iterdir()] == [f".run.{socket.gethostname()}.{os.getpid()}"]
 
 
 def test_a_run_that_is_no_longer_finite_stops_with_its_last_checkpoint(tmp_path):
@@ -185,6 +282,20 @@ def test_configurations_survive_json_and_name_their_run():
     assert config.key == TrainConfig.from_json(config.to_json()).key
 
 
+def test_equal_configurations_have_one_key_however_their_numbers_are_written():
+    plain = replace(SMALL, weight_decay=1.0, dropout=0.0)
+    other = TrainConfig(
+        "add", np.int64(11), np.int32(60), 200, weight_decay=1, betas=[np.float64(0.9), 0.98], dropout=-0.0,
+        seed=np.uint8(0), random_labels=np.False_, model=ModelConfig(np.int64(16), 8, 32),
+    )  # fmt: skip
+    assert other == plain and hash(other) == hash(plain)
+    assert other.to_json() == plain.to_json() and other.key == plain.key
+
+
+def test_a_bound_on_the_weights_is_no_decay_rate():
+    assert replace(SMALL, regulariser="linf", weight_decay=2000).weight_decay == 2000
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -194,6 +305,12 @@ def test_configurations_survive_json_and_name_their_run():
         ({"weight_decay": 1001}, "weight_decay is 1001"),
         ({"learning_rate": 0}, "learning_rate is 0; it must be positive"),
         ({"steps": -1}, "steps is -1; it must be a whole number, at least 0"),
+        ({"learning_rate": float("inf"), "weight_decay": 0}, "learning_rate is inf; it must be positive and finite"),
+        ({"epsilon": float("inf")}, "epsilon is inf; it must be positive and finite"),
+        ({"weight_decay": "1"}, "weight_decay is '1'; it must be at least 0 and finite"),
+        ({"steps": True}, "steps is True; it must be a whole number"),
+        ({"seed": 2**70}, f"seed is {2**70}; it must be a whole number, at least 0 and below"),
+        ({"random_labels": "no"}, "random_labels is 'no'; it must be True or False"),
         ({"steps": 2.5}, "steps is 2.5; it must be a whole number"),
         ({"modulus": 7.5}, "modulus is 7.5; it must be a whole number"),
         ({"seed": -1}, "seed is -1; it must be a whole number, at least 0"),
@@ -215,8 +332,12 @@ def test_unlike_runs_are_refused():
         train([SMALL, replace(SMALL, steps=3)], progress=False)
     with pytest.raises(ValueError, match="configs is empty"):
         train([])
-    with pytest.raises(ValueError, match="log_steps run from 0 to 300; allowed are 0 to 200"):
-        train([SMALL], log_steps=[0, 300], progress=False)
+    for wrong in (300, 1.5, -1):
+        with pytest.raises(ValueError, match=f"log_steps has {wrong}; allowed are whole numbers from 0 to 200"):
+            train([SMALL], log_steps=[0, wrong], progress=False)
+    for wrong in (0, 2.5):
+        with pytest.raises(ValueError, match=f"checkpoint_every is {wrong}; it must be a whole number, at least 1"):
+            train([SMALL], checkpoint_every=wrong, progress=False)
 
 
 def test_log_steps_are_log_spaced():

@@ -10,8 +10,8 @@ against half of C_mem's at the nearest sizes as well, and so does Figure 3d; Fig
 runs have converged, the slopes of P1 and Figures 3a, 3b and 3d must have settled, that is, moved by less than SETTLED
 since half of the steps.
 
-Every modulus with both experiments on record is judged on its own; "confirmed" needs all of them, and three seeds at
-one of them at least.
+Every modulus with both experiments on record is judged on its own; "confirmed" needs all that can be judged (one whose
+runs define no slope has no finding), and three seeds at one of them at least.
 """
 
 from collections.abc import Callable

@@ -76,7 +76,7 @@ def key_frequencies(table: pd.DataFrame, scale: str) -> Finding:
     p = permutation_test(keys, lambda permuted: 1 - mean_rank(permuted), most=4000)
     chance = float((keys.sum(1) / keys.shape[1]).mean())
     measured = f"on average {top:.0%} of a network's keys are among its highest frequencies (chance {chance:.0%})"
-    measured += f"; mean rank {rank:.2f}, between 0 and 1 (chance .5, p <= {p:.2g})"
+    measured += f"; mean rank {rank:.2f}, between 0 and 1 (chance .5, permutation P <= {p:.2g})"
     if len(keys) < ENOUGH:
         return Finding("not testable here", measured, scale, f"fewer than {ENOUGH} networks grokked")
     if top >= TYPICAL and p < SURE:

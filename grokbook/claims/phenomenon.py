@@ -33,7 +33,7 @@ def figure_1a(table: pd.DataFrame) -> Finding:
     grokked = [delay for delay in delays if delay >= 10]
     verdict = "confirmed" if len(grokked) == len(delays) else "partly" if grokked else "not confirmed"
     least = table.groupby("run", observed=True)["test_accuracy"].last().min()
-    measured = f"{len(grokked)} of {len(delays)} runs reach 99%, all end at {least:.1%} or more"
+    measured = f"{len(grokked)} of {len(delays)} runs reach 99% after a tenfold delay, all end at {least:.1%} or more"
     if grokked:
         measured += f"; 99% at least {min(grokked):.0f} times as late as the train set is fitted"
     reason = "delayed generalisation in every run"

@@ -34,11 +34,11 @@ def theorem_d1(seed: int = 0) -> Finding:
     return every(violations, CASES, "scaling up logits that are right lowers the loss; proved in chapter 03")
 
 
-def lemma_d2(seed: int = 0) -> Finding:
-    """(a + b)^r <= a^r + b^r for 0 < r <= 1."""
+def lemma_d2(seed: int = 0, largest: float = 1.0) -> Finding:
+    """(a + b)^r <= a^r + b^r for 0 < r <= largest: 1 in the lemma, which fails beyond."""
     generator = np.random.default_rng(seed)
     a, b = generator.exponential(size=(2, CASES)) ** 3
-    r = generator.uniform(1e-3, 1, CASES)
+    r = generator.uniform(1e-3, largest, CASES)
     violations = int(np.sum((a + b) ** r > (a**r + b**r) * (1 + 1e-12)))
     return every(violations, CASES, "powers below one are subadditive; proved in chapter 04")
 

@@ -88,8 +88,9 @@ def per_seed(seeds: pd.DataFrame, mem: pd.DataFrame) -> Finding:
 
     Confirmed when the slope is positive, seeds exchanged within families do as much with chance below SURE, and C_mem's
     price varies between seeds by enough to move D_crit by MATTERS of what C_gen's does (asked for since a reader did,
-    when both were known). Not confirmed when the slope is not positive. Otherwise partly. It needs NETWORKS networks in
-    families of two at least (added when three were known, for three can prove nothing either way).
+    when both were known); partly when it does not, or has too few networks to tell. Not confirmed when the slope is not
+    shown to be positive. It needs NETWORKS networks in families of two at least (added when three were known, for three
+    can prove nothing either way).
     """
     table = centred(seeds)
     used = len(seeds.merge(table[[*FAMILY, "seed"]], on=[*FAMILY, "seed"]))
@@ -115,8 +116,7 @@ def per_seed(seeds: pd.DataFrame, mem: pd.DataFrame) -> Finding:
             f"C_mem's price moves it {'as well' if both else f'by less than {MATTERS:g} of what that of C_gen does'}"
         )
         return Finding("confirmed" if both else "partly", measured, scale, reason)
-    verdict = "not confirmed" if found <= 0 else "partly"
-    return Finding(verdict, measured, scale, "the slope is not shown to be positive")
+    return Finding("not confirmed", measured, scale, "the slope is not shown to be positive")
 
 
 def now(judge: Callable[[Evidence], Finding]) -> Finding:

@@ -18,6 +18,7 @@ import pandas as pd
 from grokbook.claims.ungrokking_figures import HIGH, LOW, SHARP, figure_1b, figure_4, figure_7
 from grokbook.claims.verdict import Claim, Finding, answers
 from grokbook.fronts import (
+    CHANCE,
     at_common_sizes,
     balanced,
     by_size,
@@ -39,7 +40,6 @@ GRADUAL = 1.0  # decades
 MARGIN = 1.25  # largest D* over smallest
 RANGE = 4.0  # largest weight decay over smallest, for a comparison worth the name
 SETTLED = 0.05  # of D*, in the last factor of two
-CHANCE = 0.05
 SEEDS = 3
 
 
@@ -112,10 +112,10 @@ def p3(table: pd.DataFrame) -> Finding:
         f"{shown(trend(found), interval(found, trend), '+.3f')}"
     )
     if p is not None:
-        measured += f", permutation p = {p:.3g}"
+        measured += f", permutation P = {p:.3g}"
     if alike["weight_decay"].nunique() > 1:
         measured += f"; at equal decay time a factor {factor(alike):.2f} over {span(alike)}"
-        measured += "" if (p_alike := exchangeable(alike)) is None else f", p = {p_alike:.3g}"
+        measured += "" if (p_alike := exchangeable(alike)) is None else f", P = {p_alike:.3g}"
     low, high = bounds or (ratio, ratio)
     parts = {
         "the fronts have settled": bool(settled),
@@ -123,7 +123,7 @@ def p3(table: pd.DataFrame) -> Finding:
         "weight decays are exchangeable": p is not None and p >= CHANCE,
     }
     reason = answers(parts)
-    reason = reason.removesuffix("no") + "no test with one seed" if p is None else reason
+    reason = reason.removesuffix("no") + "no test with so few seeds" if p is None else reason
     if all(parts.values()):
         return Finding("confirmed", measured, scale, reason)
     refuted = low > MARGIN and (p is None or p < CHANCE)

@@ -38,7 +38,7 @@ def figure_1b(table: pd.DataFrame) -> Finding:
     if len(largest):
         measured += f", up to D' = {', '.join(map(str, largest))}"
     reason = "removing pairs is enough, and the train answers stay right" if len(largest) else "no run forgets it all"
-    reason += ", but not in every seed" if verdict == "partly" else ""
+    reason += "; not every seed has a run that forgets" if verdict == "partly" else ""
     return Finding(verdict, measured, in_words(table), reason)
 
 

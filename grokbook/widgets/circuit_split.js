@@ -94,7 +94,9 @@ const SLIDERS = [
 
 const WIDTH = 340;
 const HEIGHT = 220;
-const BOX = { left: 22, right: 14, top: 24, bottom: 44 };
+const BOX = { left: 50, right: 14, top: 24, bottom: 44 };
+const LOW = 0.06; // where the loss curve's least and greatest value are drawn
+const HIGH = 0.94;
 const across = (u) => BOX.left + u * (WIDTH - BOX.left - BOX.right);
 const up = (u) => HEIGHT - BOX.bottom - u * (HEIGHT - BOX.top - BOX.bottom);
 
@@ -139,8 +141,9 @@ function render({ model, el }) {
   charts.style.gridTemplateColumns = "repeat(auto-fit, minmax(min(250px, 100%), 1fr))";
 
   const first = element(charts, "div");
-  const split = chart(first, "Loss over the split of a fixed total", "share of the weight on C_gen", ["0", "1"]);
+  const split = chart(first, "Loss in nats over the split of a total", "share of the weight on C_gen", ["0", "1"]);
   const curve = element(split, "path", { fill: "none", stroke: "currentColor", "stroke-width": 2 });
+  const marks = [LOW, HIGH].map((u) => element(split, "text", { x: across(0) - 5, y: up(u) + 4, "text-anchor": "end" }));
   const dot = element(split, "circle", { r: 6, fill: "var(--gb-gen)" });
 
   const second = element(charts, "div");
@@ -170,7 +173,10 @@ function render({ model, el }) {
     const atBest = loss(total * share, total * (1 - share), ratio, kappa, alpha, q);
     const low = Math.min(atBest, ...ys);
     const span = Math.max(...ys) - low || 1;
-    const height = (y) => 0.06 + (0.88 * (y - low)) / span;
+    const height = (y) => LOW + ((HIGH - LOW) * (y - low)) / span;
+    const [least, greatest] = [digits(low), digits(low + span)];
+    marks[0].textContent = least;
+    marks[1].textContent = greatest === least ? `+${digits(span)}` : greatest;
     curve.setAttribute("d", path(xs.map((x, i) => [x, height(ys[i])])));
     dot.setAttribute("cx", across(share));
     dot.setAttribute("cy", up(height(atBest)));
