@@ -58,11 +58,12 @@ def record(experiment: Experiment, scale: str, folder: str | Path, data: str | P
         _write(table, new[0])
         if experiment.keeps_network and runs.path(folder, wanted[0]).exists():
             save_file(runs.load(folder, wanted[0]).params, new[1])
-        elif drop:  # it may be another run's
-            (data / new[1].name).unlink(missing_ok=True)
         new[2].write_text(json.dumps(provenance, indent=1) + "\n")
-        for path in filter(Path.exists, new):
-            os.replace(path, data / path.name)
+        for path in new:
+            if path.exists():
+                os.replace(path, data / path.name)
+            elif drop:  # the network there may be another run's
+                (data / path.name).unlink(missing_ok=True)
     return provenance
 
 
