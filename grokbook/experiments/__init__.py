@@ -144,6 +144,12 @@ EXPERIMENTS: dict[str, Experiment] = {
             {"small": smaller.ungrokking_113_decay},
         ),
         Experiment(
+            "ungrokking-long-113",
+            "Figures 1b, 7",
+            "Ungrokking at the paper's modulus with its 100,000 steps.",
+            {"small": smaller.ungrokking_long_113},
+        ),
+        Experiment(
             "trading-norm",
             "Figure 10, Appendix A.4",
             "Ungrokking's twins from random weights; at small scale also larger sets from trained networks.",
