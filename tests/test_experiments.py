@@ -42,9 +42,9 @@ def test_recorded_scale_covers_what_the_figures_need() -> None:
     assert seen("ungrokking-113-decay", "weight_decay") == {0.1, 0.5, 1.5, 2.0}
     assert len(seen("ungrokking-113-decay", "train_size") & seen("ungrokking-113", "train_size")) >= 4
     assert seen("ungrokking-113-decay", "start") == seen("ungrokking-113", "start")
-    assert seen("ungrokking-long-113", "steps") == {100_000}
+    assert seen("long-ungrokking-113", "steps") == {100_000}
     for field in ("train_size", "seed", "start", "weight_decay"):
-        assert seen("ungrokking-long-113", field) == seen("ungrokking-113", field)
+        assert seen("long-ungrokking-113", field) == seen("ungrokking-113", field)
     assert len(seen("other-tasks", "task") | seen("other-tasks-s5", "task")) == 9
     assert len(seen("semi-grokking", "seed")) >= 10
 

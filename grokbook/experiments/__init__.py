@@ -144,10 +144,10 @@ EXPERIMENTS: dict[str, Experiment] = {
             {"small": smaller.ungrokking_113_decay},
         ),
         Experiment(
-            "ungrokking-long-113",
+            "long-ungrokking-113",
             "Figures 1b, 7",
             "Ungrokking at the paper's modulus with its 100,000 steps.",
-            {"small": smaller.ungrokking_long_113},
+            {"small": smaller.long_ungrokking_113},
         ),
         Experiment(
             "trading-norm",

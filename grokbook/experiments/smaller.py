@@ -33,7 +33,7 @@ def ungrokking_113() -> list[TrainConfig]:
     return from_full(grid(base, geometric(390, 1494, 7), [1.0], range(3)), steps=5000)
 
 
-def ungrokking_long_113() -> list[TrainConfig]:
+def long_ungrokking_113() -> list[TrainConfig]:
     """The same sizes and starts with the paper's 100,000 steps, those across the transition first."""
     base, sizes = TrainConfig("add", 113, 390, 100_000), geometric(390, 1494, 7)
     runs = grid(base, sizes[2:5], [1.0], range(3)) + grid(base, sizes, [1.0], range(3))
