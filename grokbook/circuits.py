@@ -8,7 +8,7 @@ a + b - c = t mod p, it equals (g(t) + g(-t)) / 2 minus the mean of g. One pass 
 length p^3. The residual is what the paper calls the memorisation logits.
 
 The same holds on any set of pairs (a, b), with means over that set alone. On pairs held out of training a lookup table
-scores nothing, which on all pairs it does.
+scores nothing, which on all pairs it does. Whatever takes the trigonometric part raises ValueError for even p.
 """
 
 import torch

@@ -8,6 +8,7 @@ from math import inf
 from numbers import Integral, Real
 from typing import Any
 
+from jaxtyping import Int
 from torch import Tensor
 
 from grokbook.model import ModelConfig
@@ -29,7 +30,7 @@ class TrainConfig:
     weight_decay: float = 1.0
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.98)
-    seed: int = 0  # of the initialisation, of the train set and of random labels
+    seed: int = 0  # of the initialisation, of the train set, of random labels and of dropout
     random_labels: bool = False
     model: ModelConfig = field(default_factory=ModelConfig)
     precision: str = "highest"  # of float32 matrix products, as torch names it; "medium" may use bfloat16 units
@@ -79,7 +80,7 @@ class TrainConfig:
         task = make_task(self.task, self.modulus)
         return task.with_random_labels(self.seed) if self.random_labels else task
 
-    def split(self) -> tuple[Tensor, Tensor]:
+    def split(self) -> tuple[Int[Tensor, "train"], Int[Tensor, "test"]]:
         """The run's train and test indices."""
         return make_task(self.task, self.modulus).split(self.train_size, self.seed)
 

@@ -64,7 +64,9 @@ def fit_delay(
     """
     size, steps, seen = np.asarray(size, float), np.asarray(steps, float), np.asarray(seen, bool)
     if seen.sum() <= degree + 1 or len(np.unique(size[seen])) <= degree:
-        raise ValueError(f"degree is {degree}; {seen.sum()} runs grokked, at {len(np.unique(size[seen]))} sizes")
+        sizes = len(np.unique(size[seen]))
+        need = f"it needs more than {degree + 1} runs that grokked, at more than {degree} sizes"
+        raise ValueError(f"degree is {degree}; {need}, and has {seen.sum()}, at {sizes}")
     centre, unit = float(size.mean()), float(np.ptp(size) / 2)
     design = np.vander((size - centre) / unit, degree + 1, increasing=True)
     if apart is not None:

@@ -108,11 +108,10 @@ def fronts(shot: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
 
 
-def speed(table: pd.DataFrame, column: str = "mirror_free_accuracy") -> pd.Series:
+def speed(table: pd.DataFrame) -> pd.Series:
     """ln D*(T) - ln D*(T/2) by seed and weight decay: how far a front moved in the last factor of two of training."""
     late, early = (
-        np.log(fronts(snapshot(table, time, column)).set_index(["seed", "weight_decay"])["size"])
-        for time in (end, half)
+        np.log(fronts(snapshot(table, time)).set_index(["seed", "weight_decay"])["size"]) for time in (end, half)
     )
     return (late - early).dropna()
 

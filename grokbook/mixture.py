@@ -34,7 +34,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
-from grokbook.efficiency import settled
+from grokbook.efficiency import held_out_logit, settled
 from grokbook.statistics import climbs, slope
 
 PAIR = ["modulus", "seed", "weight_decay", "train_size", "steps"]
@@ -50,7 +50,7 @@ def mixtures(history: pd.DataFrame) -> pd.DataFrame:
     ends = settled(history)
     r = ends["train_size"] / ends["modulus"] ** 2
     train = ends["trig_logit"] + ends["mem_logit"]
-    held_out = ends["trig_logit"] - r / (1 - r) * ends["mem_logit"]
+    held_out = held_out_logit(ends, ends["modulus"])
     mirror_free = (held_out - r * train) / (1 - r)
     total = one_hot_weight(ends["train_loss"], ends["modulus"])
     lent = (ends["trig_logit"] - mirror_free) * ends["modulus"] / (ends["modulus"] - 1)
@@ -127,15 +127,15 @@ def effective_kappa(ratio_slope: float, gamma: float, q: float = 2) -> float:
     return q * s / (q + s)
 
 
-def largest_steps(table: pd.DataFrame, column: str = "test_accuracy") -> tuple[float, float]:
-    """The largest rise and the largest fall of a column from one train size to the next, as shares of its whole range.
+def largest_steps(table: pd.DataFrame) -> tuple[float, float]:
+    """The largest rise and the largest fall of test accuracy from one train size to the next, as shares of its range.
 
     Medians over curves (a seed and a weight decay each) of three sizes or more whose range is at least one half; nan
     when there is none.
     """
     found = []
     for _, curve in table.groupby(["seed", "weight_decay"]):
-        values = curve.groupby("train_size")[column].mean()
+        values = curve.groupby("train_size")["test_accuracy"].mean()
         change = values.diff().dropna() / (values.max() - values.min())
         if len(values) >= 3 and values.max() - values.min() >= 0.5:
             found.append((max(change.max(), 0), max(-change.min(), 0)))

@@ -28,22 +28,27 @@ def storage(scale: str) -> Path | None:
     return DRIVE / "grokbook-runs" if DRIVE.is_dir() else Path("runs")
 
 
-def glue(name: str, value: object, *, show: bool = False) -> None:
-    """Store `value` under `name`, for the text to quote as {glue:text}`name`; with `show`, display it here too.
+def glue(name: str, value: object) -> None:
+    """Store `value` under `name`, for the text to quote as {glue:text}`name`.
 
     Numbers can be formatted where they are quoted: {glue:text}`name:.2f`.
     """
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         value = value.item()  # a NumPy or torch scalar writes itself as np.float64(...), which no format takes
     data, _ = format_display_data(value)
-    prefix = "" if show else "application/papermill.record/"
+    prefix = "application/papermill.record/"  # which no page displays
     record = {"scrapbook": {"name": name, "mime_prefix": prefix}}
     display({prefix + kind: content for kind, content in data.items()}, metadata=record, raw=True)
 
 
+def short(commit: str) -> str:
+    """The first ten digits of a commit, and "+" if files differed from it when the run was made."""
+    return commit[:10] + "+" * commit.endswith("+")
+
+
 def sources(*names: str) -> None:
     """Print where the records of these experiments come from: runs by state, hours, machine, date, code, and how to
-    run one of them again. Raises ValueError when one of them has no record."""
+    run one of them again. "+" after a commit: files differed from it. Raises ValueError when one has no record."""
     for name in names:
         made = results.provenance(name)
         commits, machines = (sorted({origin[key] for origin in made["origins"]}) for key in ("commit", "machine"))
@@ -53,5 +58,5 @@ def sources(*names: str) -> None:
         print(f"  runs by state, those that others start from included: {states}")
         pace = f"{made['worker_hours']:.1f} core hours, {made['steps_per_second']:.0f} run-steps a second on a core"
         print(f"  {pace}, {'; '.join(machines)}; recorded {made['recorded'][:10]}")
-        print("  code at commit", ", ".join(commit[:10] for commit in commits))
+        print("  code at commit", ", ".join(map(short, commits)))
         print(f"  one run again: grokbook rerun {name} {key}")

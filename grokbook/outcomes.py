@@ -20,6 +20,7 @@ import pandas as pd
 
 MIDDLING = (0.2, 0.95)
 TOLERANCE = 0.05
+HEIGHT = 0.05  # of a spike
 OUTCOMES = ("memorised", "semi-grokked", "grokked", "moving")
 
 
@@ -123,10 +124,10 @@ def departures(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def spikes(run: pd.DataFrame, height: float = 0.05) -> int:
-    """How often a run that has memorised leaves its running median of mirror-free accuracy by more than `height`."""
+def spikes(run: pd.DataFrame) -> int:
+    """How often a run that has memorised leaves its running median of mirror-free accuracy by more than HEIGHT."""
     run = run.sort_values("step")
-    away = (run["mirror_free_accuracy"] - smoothed(run)).abs().gt(height)
+    away = (run["mirror_free_accuracy"] - smoothed(run)).abs().gt(HEIGHT)
     away &= run["step"] >= first_step(run, "train_accuracy", 0.99)
     return int((away & ~away.shift(fill_value=False)).sum())
 

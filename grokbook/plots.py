@@ -123,7 +123,7 @@ def training_curves(
     return figure
 
 
-def loss_and_accuracy(histories: Mapping[str, pd.DataFrame], x_scale: str = "log") -> Figure:
+def loss_and_accuracy(histories: Mapping[str, pd.DataFrame]) -> Figure:
     """A row for each history, its losses on the left and its accuracies on the right; the row's name is above it.
 
     Raises ValueError when there are no histories. Source: the three panels of Figure 1.
@@ -133,8 +133,8 @@ def loss_and_accuracy(histories: Mapping[str, pd.DataFrame], x_scale: str = "log
     size = (5.4, 2.3 * len(histories) + 0.3)
     figure, rows = plt.subplots(len(histories), 2, squeeze=False, figsize=size)
     for (left, right), (title, history) in zip(rows, histories.items(), strict=True):
-        draw_quantity(left, history, QUANTITIES["loss"], x_scale)
-        draw_quantity(right, history, QUANTITIES["accuracy"], x_scale)
+        draw_quantity(left, history, QUANTITIES["loss"])
+        draw_quantity(right, history, QUANTITIES["accuracy"])
         left.set_title(title, loc="left", fontsize="medium", fontweight="bold")
     for axes in rows[-1]:
         axes.set_xlabel("step")

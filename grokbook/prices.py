@@ -12,7 +12,7 @@ import pandas as pd
 
 from grokbook import alternatives, efficiency, fronts, results
 from grokbook.alternatives import NORMS, OWN
-from grokbook.threshold import geometric_mean, interval, measured, predicted, with_bounds
+from grokbook.threshold import interval, measured, predicted, with_bounds
 
 
 class Networks(NamedTuple):
@@ -55,7 +55,7 @@ def table(of: Networks, norm: str | None = None) -> pd.DataFrame:
         if found.empty:
             continue
         row = {"kind": kind, "weight_decay": strength, "seeds": found["seed"].nunique(), "norm": name}
-        row |= with_bounds("measured", (geometric_mean(found), *interval(found, geometric_mean)))
+        row |= with_bounds("measured", (fronts.place(found), *interval(found, fronts.place)))
         mem, gen = (_priced(side, kind, strength, name) for side in (of.mem, of.gen))
         try:
             row |= with_bounds("predicted", predicted(mem, gen, "weight decay"))

@@ -42,7 +42,7 @@ def record(experiment: Experiment, scale: str, folder: str | Path, data: str | P
         _check_kept(experiment.name, scale, data, {c.key for c in everything})
     finished = [runs.load(folder, c) for c in everything if runs.path(folder, c).exists()]
     if not finished:
-        raise ValueError(f"folder is {folder}; it holds no finished run of {experiment.name} at scale {scale}")
+        raise ValueError(f"folder is {folder}; it holds no finished run of {experiment.name} at --scale {scale}")
     kept = earlier(experiment.name, data, {c.key for c in everything} - {run.config.key for run in finished})
     table = thin(tidy(finished), len(finished) + len(kept.states))
     if "key_mask" in table and (table.loc[table["key_mask"].notna(), "modulus"] > 49).any():

@@ -63,9 +63,10 @@ CONFIG_COLUMNS = tuple(f.name for f in fields(TrainConfig))
 
 
 def load(name: str) -> pd.DataFrame:
-    """The recorded histories of experiment `name`: a row for each run and measured step. Raises ValueError.
+    """The recorded histories of experiment `name`: a row for each run and measured step.
 
-    Every column that describes a run (see `COLUMNS`) is there, repeated on each of its rows.
+    Every column that describes a run (see `COLUMNS`) is there, repeated on each of its rows. Raises ValueError, like
+    all functions here that take a name, when nothing is recorded under it.
     """
     return _histories(name, starts=False)
 

@@ -73,16 +73,15 @@ class Dropout:
 class Gradient:
     """The gradient of each run's mean train loss, for a fixed train set; buffers are kept between calls.
 
-    `weight` [run, example] sums to 1 over a run's examples and is 0 for padding. `loss_gradient_` is one of
-    LOSS_GRADIENTS.
+    `weight` sums to 1 over a run's examples and is 0 for padding. `loss_gradient_` is one of LOSS_GRADIENTS.
     """
 
     def __init__(
         self,
-        x: Tensor,
-        y: Tensor,
-        label: Tensor,
-        weight: Tensor,
+        x: Int[Tensor, "run example"],
+        y: Int[Tensor, "run example"],
+        label: Int[Tensor, "run example"],
+        weight: Float[Tensor, "run example"],
         params: Params,
         loss_gradient_: Callable[[Tensor, Tensor, Tensor], Tensor] = losses_gradient_,
         dropout: Dropout | None = None,
@@ -111,7 +110,9 @@ class Gradient:
         torch.autograd.backward(s, self.backward(*(t.detach() for t in s)))
 
     @torch.no_grad()
-    def backward(self, table, constant, into_mlp, past_mlp, out_of_mlp) -> tuple[Tensor, ...]:
+    def backward(
+        self, table: Tensor, constant: Tensor, into_mlp: Tensor, past_mlp: Tensor, out_of_mlp: Tensor
+    ) -> tuple[Tensor, ...]:
         """Forward and backward through everything that depends on an example; the gradient of each field of Shared."""
         runs, rows, width = table.shape
         values, weights, per_head = slice(0, -self.heads), slice(-self.heads, None), (self.heads, -1)

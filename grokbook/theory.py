@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import log_expit, logsumexp
@@ -75,14 +75,11 @@ def allocated_norms(weights: Weights, norms: Norms, kappa: float | Norms) -> Flo
     return w**powers * P
 
 
-def minimal_circuits(norms: Norms) -> Int[np.ndarray, " minimal"]:
-    """The circuits of least norm. For kappa > q any one of them, for kappa = q any mixture of them, is optimal."""
-    P = _list("norms", norms)
-    return np.flatnonzero(P == P.min())
-
-
 def log_split(norms: Norms, kappa: float, q: float = 2) -> Float[np.ndarray, " circuit"]:
-    """Logarithm of each circuit's best share of the total weight; -inf is no weight. The choice made in Theorem D.4."""
+    """Logarithm of each circuit's best share of the total weight; -inf is no weight. The choice made in Theorem D.4.
+
+    Raises ValueError for norms, kappa or q that are not positive and finite, as do the functions below.
+    """
     P, kappa, q = _list("norms", norms), _number("kappa", kappa), _number("q", q)
     if kappa >= q:
         return np.where(np.arange(P.size) == P.argmin(), 0.0, -np.inf)
@@ -125,8 +122,8 @@ def optimal_weights(
 ) -> Float[np.ndarray, " circuit"]:
     """The weights that minimise Equation 6: the best total times the best split. Theorem D.4, with its constant.
 
-    Ties for kappa >= q have many optima: the first circuit of minimal norm is chosen (`minimal_circuits` has them
-    all). Raises ValueError for norms, kappa, alpha or q that are not positive and finite.
+    Ties for kappa >= q have many optima (for kappa > q any one of the circuits of least norm, for kappa = q any mixture
+    of them): the first is chosen. Raises ValueError for norms, kappa, alpha or q that are not positive and finite.
     """
     total = optimal_total(effective_norm(norms, kappa, q), kappa, alpha, q, train_loss)
     return total * np.exp(log_split(norms, kappa, q))
@@ -139,7 +136,7 @@ def critical_size(sizes: Float[ArrayLike, " size"], mem_norms: Float[ArrayLike, 
     """
     x, gap = np.log(_list("sizes", sizes)), np.log(_list("mem_norms", mem_norms) / _number("gen_norm", gen_norm))
     if x.shape != gap.shape or not (np.diff(x) > 0).all():
-        raise ValueError(f"sizes {x.shape} must increase and match mem_norms {gap.shape}")
+        raise ValueError(f"sizes are {np.asarray(sizes)}; they must increase, and be as many as mem_norms, {gap.size}")
     for i in np.flatnonzero((gap[:-1] <= 0) & (gap[1:] > 0)):
         return float(np.exp(np.interp(0, gap[i : i + 2], x[i : i + 2])))
     return float("nan")

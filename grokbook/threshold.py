@@ -125,11 +125,6 @@ def measured(forgetting: pd.DataFrame, time: fronts.Time, column: str = "mirror_
     return fronts.fronts(shot if len(shot) else pd.DataFrame(columns=["seed", "weight_decay"]))
 
 
-def geometric_mean(found: pd.DataFrame) -> float:
-    """Of the column `size`."""
-    return float(np.exp(np.log(found["size"]).mean()))
-
-
 def points(
     of: Evidence, time: fronts.Time, column: str = "mirror_free_accuracy", ways: Collection[str] = MATCHED
 ) -> pd.DataFrame:
@@ -145,7 +140,7 @@ def points(
         if found.empty:
             continue
         row = condition | {"seeds": found["seed"].nunique()}
-        row |= with_bounds("measured", (geometric_mean(found), *interval(found, geometric_mean)))
+        row |= with_bounds("measured", (fronts.place(found), *interval(found, fronts.place)))
         mem, gen = memorisers(of.mem, condition), pick(of.gen, condition)
         for matched in ways:
             try:

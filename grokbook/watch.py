@@ -32,12 +32,19 @@ def train_and_watch(config: TrainConfig, console: Console | None = None) -> Trai
 
         result = train([config], log_steps=steps, metrics=(show,), progress=False)
     last = result.history.iloc[-1]
-    settled = "has settled" if len(steps) > 20 and drift(result.history).converged else "is still moving"
     console.print(
-        f"After {config.steps} steps: train accuracy {last['train_accuracy']:.3f}, test {last['test_accuracy']:.3f}, "
-        f"loss {last['train_loss']:.2e}, norm {last['parameter_norm']:.1f}; the run {settled}."
+        f"\nAfter {config.steps} steps: train accuracy {last['train_accuracy']:.3f}, test {last['test_accuracy']:.3f}, "
+        f"loss {last['train_loss']:.2e}, norm {last['parameter_norm']:.1f}; {_ending(result.history)}."
     )
     return result
+
+
+def _ending(history: pd.DataFrame) -> str:
+    try:
+        flat = drift(history).converged
+    except ValueError:
+        return "too short to say whether it still moves"
+    return "flat over the last factor of four of its steps" if flat else "the run is still moving"
 
 
 def compare(both: pd.DataFrame, console: Console | None = None) -> None:

@@ -1,15 +1,17 @@
 import io
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
 
 import pandas as pd
 import pytest
+from dask.distributed import Client
 from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from grokbook import cli, record, results
+from grokbook import cli, record, results, runs, sweeps
 from grokbook.batches import run_here
 from grokbook.cli import app
 from grokbook.experiments import EXPERIMENTS, Experiment
@@ -30,6 +32,32 @@ def test_train_shows_rows_and_how_it_ended() -> None:
     assert "After 40 steps: train accuracy" in result.output
     small = "--train-size 60 --steps 2 --d-model 8 --d-head 4 --d-mlp 16".split()
     assert "s5-compose\n" in run(app, ["train", "s5-compose", *small]).output.replace(" ", "")  # no modulus
+
+
+@pytest.mark.parametrize(
+    ("options", "ending"),
+    [
+        ("--steps 2", "too short to say whether it still moves"),
+        ("--steps 200 --learning-rate 1e-2", "the run is still moving"),
+        ("--steps 40 --learning-rate 1e-9", "flat over the last factor of four"),
+    ],
+)
+def test_train_says_whether_the_run_had_settled(options: str, ending: str) -> None:
+    small = "--modulus 7 --train-size 30 --d-model 8 --d-head 4 --d-mlp 16".split()
+    result = run(app, ["train", "add", *small, *options.split()], env={"COLUMNS": "300"})
+    assert " ".join(result.output.split()).endswith(f"; {ending}."), result.output
+
+
+def test_sweep_of_the_first_run_trains_that_one_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = [replace(RUN, seed=seed) for seed in (3, 1, 2)]
+    monkeypatch.setitem(EXPERIMENTS, "tiny", Experiment("tiny", "none", "", {"live": lambda: configs}))
+    here = partial(Client, processes=False, n_workers=1, dashboard_address=None)
+    monkeypatch.setattr(sweeps, "local_client", lambda workers: here())
+    monkeypatch.setattr(sweeps.torch, "set_num_threads", lambda threads: None)  # this process is the worker
+    result = run(app, ["sweep", "tiny", "--first", "1", "--runs-dir", str(tmp_path)])
+    assert result.exit_code == 0 and "tiny, live: 1 runs left in 1 batches" in result.output, result.output
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == [runs.path(tmp_path, configs[0]).name]
+    assert load(tmp_path, configs[0]).history["step"].max() == RUN.steps
 
 
 def test_every_option_says_what_it_is() -> None:

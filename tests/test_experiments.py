@@ -1,7 +1,9 @@
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
+from grokbook import results
 from grokbook.batches import with_starts
 from grokbook.circuits import key_metric
 from grokbook.experiments import EXPERIMENTS, SCALES, log_steps, metrics
@@ -49,6 +51,25 @@ def test_recorded_scale_covers_what_the_figures_need() -> None:
     assert len(seen("semi-grokking", "seed")) >= 10
 
 
+def test_records_cover_what_the_figures_need() -> None:
+    """The same of what is really there: the sizes, weight decays and seeds that were run and have rows."""
+
+    def runs(name: str) -> pd.DataFrame:
+        return results.load(name).drop_duplicates("run")
+
+    semi = runs("semi-grokking")
+    seeds = semi.groupby("train_size")["seed"].nunique()
+    assert (seeds >= 10).sum() >= 10
+    others = pd.concat([runs("other-tasks"), runs("other-tasks-s5")])
+    assert others["task"].nunique() == 9
+    for task, rows in others.groupby("task", observed=True):
+        decays = rows.groupby("train_size")["weight_decay"].nunique()
+        assert (decays >= 2).sum() >= 8, task
+    forgetting = runs("ungrokking").groupby(["weight_decay", "train_size"])["seed"].nunique().unstack()
+    full = (forgetting >= 3).sum(axis=1)
+    assert len(full) == 5 and (full >= 10).all()
+
+
 def test_live_runs_of_one_circuit_alone_are_what_chapter_07_says() -> None:
     memorising, generalising = (EXPERIMENTS[name].runs("live") for name in ("memorisation", "generalisation"))
     assert len({config.train_size for config in memorising}) == 3 and len({config.seed for config in memorising}) == 2
@@ -83,10 +104,15 @@ def test_runs_from_scratch_are_twins_of_ungrokking_runs(scale: str) -> None:
 
 
 def test_small_runs_of_appendix_a_use_its_model() -> None:
-    for name in EXPERIMENTS:
-        if name.endswith("-113"):
-            for config in EXPERIMENTS[name].runs("small"):
-                assert (config.modulus, config.model) == (113, ModelConfig(128, 32, 512))
+    """And no others do: an experiment at p = 113 says so by its name, or is of grokking itself."""
+    for name, experiment in EXPERIMENTS.items():
+        if "small" not in experiment.scales:
+            continue
+        runs = experiment.runs("small")
+        if "113" in name or name.startswith("grokking"):
+            assert {(config.modulus, config.model) for config in runs} == {(113, ModelConfig(128, 32, 512))}, name
+        else:
+            assert all(config.modulus != 113 for config in runs), name
 
 
 def test_paper_semi_grokking_sizes_leave_out_figure_6s() -> None:

@@ -96,7 +96,10 @@ def test_scale_is_a_parameter(path: Path) -> None:
 
 @each_chapter
 def test_says_what_it_gives_and_costs(path: Path) -> None:
-    assert "Before you start" in text(path)
+    box = re.search(r"(?s)(:{3,})\{admonition\} Before you start\n:class: tip\n(.*?)\n\1(?!:)", text(path))
+    assert box
+    for label in ("You will be able to", "Read first", "Cost"):
+        assert re.search(rf"^\*\*{label}\*\*", box[2], flags=re.M), label
     assert re.search(r"^## Further reading", text(path), flags=re.M)
 
 
@@ -122,7 +125,7 @@ def test_every_figure_has_a_caption_and_says_what_it_shows(path: Path) -> None:
             assert len(about.get("image", {}).get("alt", "")) > 20, cell.source
 
 
-RECORDED = [path for path in NOTEBOOKS if re.match(r"(07|08|09|10|11)-|intro", path.name)]
+RECORDED = [path for path in NOTEBOOKS if re.match(r"(01|02|07|08|09|10|11|12|13|14)-|intro", path.name)]
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)

@@ -1,9 +1,12 @@
 """What readers install: the wheel, the lists of dependencies, and the one public address."""
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -68,3 +71,43 @@ def test_the_public_address_is_the_same_everywhere() -> None:
 def test_the_readme_opens_with_the_two_commands() -> None:
     screen = (ROOT / "README.md").read_text().splitlines()[:25]
     assert any("make book" in line for line in screen) and any("make test" in line for line in screen)
+
+
+def test_modules_of_the_package_are_short() -> None:
+    lengths = {path.name: len(path.read_text().splitlines()) for path in (ROOT / "grokbook").rglob("*.py")}
+    assert len(lengths) > 30 and {name: lines for name, lines in lengths.items() if lines >= 200} == {}
+
+
+BESIDES = {
+    "grokbook": {"dask", "matplotlib_inline"},  # sweeps, an extra, and a formatter that is asked for and may be missing
+    "book": {"sphinx", "yaml", "playwright"},  # Jupyter Book is built on the first two; pages are printed by the last
+    "tests": {"yaml"},
+}
+"""What a folder may import although the lists of its readers do not name it, and why."""
+OFFERED = packages_distributions()
+EXTRAS = {"grokbook": (), "book": ("book",), "tests": ("book", "test", "cluster")}
+
+
+@pytest.mark.parametrize("folder", EXTRAS)
+def test_every_import_is_declared(folder: str) -> None:
+    ours = {"grokbook", *(file.stem for place in ("book", "tests") for file in (ROOT / place).glob("*.py"))}
+    imported = set().union(*map(modules, (ROOT / folder).rglob("*.py"))) - ours - set(sys.stdlib_module_names)
+    asked = [*PROJECT["dependencies"], *(line for extra in EXTRAS[folder] for line in optional(extra))]
+    declared = {plain(line) for line in asked}
+    undeclared = {name for name in imported if not {*map(plain, OFFERED.get(name, []))} & declared}
+    assert undeclared == BESIDES[folder]
+
+
+def modules(path: Path) -> set[str]:
+    """The top-level modules that a file imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def optional(extra: str) -> list[str]:
+    return PROJECT["optional-dependencies"][extra]

@@ -12,6 +12,7 @@ import pytest
 import tiny
 import torch
 from dask.distributed import Client
+from safetensors.torch import save_file
 
 from grokbook import runs, sweeps
 from grokbook.batches import interrupted, plan, run_here, with_starts
@@ -175,3 +176,30 @@ def test_folders_on_one_scheduler_are_swept_apart_and_missing_files_are_failures
 
 def test_a_finished_sweep_has_nothing_left(undisturbed: Path) -> None:
     assert plan(tiny.runs(), undisturbed) == []
+
+
+def test_progress_counts_finished_runs_and_the_steps_in_checkpoints(tmp_path: Path, undisturbed: Path) -> None:
+    folder = tmp_path / "runs"
+    configs = with_starts(tiny.runs())  # two starts of 200 steps, then eight runs of 600 in batches
+    batches = plan(configs, folder)
+    with sweeps.Progress(configs, batches, folder) as progress:
+
+        def shown() -> tuple[str, float]:
+            progress.update()
+            return progress.bar.postfix, progress.bar.n / progress.bar.total
+
+        assert shown() == ("0 of 10 runs, 0 steps", 0)
+        first = batches[0]
+        assert {config.start for config in first.configs} == {None} and len(first.configs) == 2
+        path = first.checkpoint(folder)
+        path.parent.mkdir(parents=True)
+        save_file({"a": torch.zeros(1)}, path, {"step": "150"})
+        text, share = shown()
+        assert text == "0 of 10 runs, 300 steps" and 0 < share < 0.2
+        for config in first.configs:
+            runs.save(folder, runs.load(undisturbed, config))
+        assert shown()[0] == "2 of 10 runs, 400 steps" and shown()[1] > share
+        for config in configs:
+            runs.save(folder, runs.load(undisturbed, config))
+        assert shown() == ("10 of 10 runs, 5,200 steps", pytest.approx(1))
+        assert "10 of 10 runs, 5,200 steps" in str(progress.bar) and str(progress.bar).startswith("100%")

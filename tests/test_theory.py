@@ -15,7 +15,6 @@ from grokbook.theory import (
     effective_norm,
     log_split,
     loss,
-    minimal_circuits,
     optimal_total,
     optimal_weights,
 )
@@ -239,7 +238,6 @@ def test_effective_norm_is_the_cost_of_the_best_split(norms, kappa, total):
 
 
 def test_ties():
-    assert list(minimal_circuits([3, 1, 2, 1])) == [1, 3]
     for kappa in (2, 3):
         weights = optimal_weights([3, 1, 2, 1], kappa, 0.01)
         assert list(weights > 0) == [False, True, False, False]

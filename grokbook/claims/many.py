@@ -86,11 +86,11 @@ def key_frequencies(table: pd.DataFrame, scale: str) -> Finding:
     return Finding("not confirmed", measured, scale, "the initial embedding does not tell the keys from the others")
 
 
-def orders(circuits: int = 4, kappa: float = 1.2) -> list[ManyConfig]:
+def orders(circuits: int = 4) -> list[ManyConfig]:
     """Every order of efficiency among circuits of decreasing speed; the slower a circuit, the wider its coverage."""
     speeds, coverage = np.geomspace(1, 1e-3, circuits), np.linspace(0, 1, circuits)
     return [
-        ManyConfig(tuple(map(Circuit, norms, speeds.tolist(), coverage.tolist())), kappa=kappa)
+        ManyConfig(tuple(map(Circuit, norms, speeds.tolist(), coverage.tolist())), kappa=1.2)
         for norms in permutations(np.geomspace(1, 4, circuits).tolist())
     ]
 

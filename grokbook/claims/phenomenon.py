@@ -1,5 +1,6 @@
 """Grokking itself and the trigonometric circuit, judged from the recorded runs (Figures 1a, 9 and 11, Appendix A.3)."""
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -17,7 +18,8 @@ def recorded() -> pd.DataFrame:
 def where(table: pd.DataFrame) -> str:
     """The scale of a table of runs of one experiment, in words."""
     sizes = sorted(table["train_size"].unique())
-    return f"p = 113, D = {', '.join(map(str, sizes))}, {table['run'].nunique()} seeds"
+    moduli = ", ".join(map(str, sorted(table["modulus"].unique())))
+    return f"p = {moduli}, D = {', '.join(map(str, sizes))}, {table['run'].nunique()} seeds"
 
 
 def figure_1a(table: pd.DataFrame) -> Finding:
@@ -119,7 +121,7 @@ def figure_11(p: int = 113, n: int = 5, seed: int = 0) -> Finding:
     return Finding(verdict, measured, f"computed, p = {p}, 10 sets of {n} frequencies", reason)
 
 
-def judged(judge) -> Finding:
+def judged(judge: Callable[[pd.DataFrame], Finding]) -> Finding:
     """The finding of a judge of tables on what is recorded."""
     return judge(recorded())
 

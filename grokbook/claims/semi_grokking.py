@@ -51,7 +51,7 @@ def priced(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     condition = {name: table[name].iloc[0] for name in threshold.CONDITION}
     known = threshold.recorded()
     if known is None:
-        raise ValueError("nothing is recorded that prices could be taken from")
+        raise ValueError("no network is on record that prices could be taken from; they need one circuit alone")
     return threshold.memorisers(known.mem, condition), threshold.pick(known.gen, condition)
 
 

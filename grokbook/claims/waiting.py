@@ -23,7 +23,7 @@ def recorded() -> pd.DataFrame:
     """`times_to_half` of both experiments, with a column experiment. Raises ValueError when nothing is recorded."""
     tables = [times_to_half(results.load(name)).assign(experiment=name) for name in NAMES if results.recorded(name)]
     if not tables:
-        raise ValueError(f"nothing is recorded of {' and '.join(NAMES)}")
+        raise ValueError(f"no run is recorded of {' or '.join(NAMES)}; the time to grok needs one of them")
     return pd.concat(tables, ignore_index=True)
 
 
