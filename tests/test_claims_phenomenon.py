@@ -14,6 +14,7 @@ def history(grok: float = 3000, fit: float = 100, final: float = 1.0, overtake: 
     return pd.DataFrame(
         {
             "run": run,
+            "modulus": 113,
             "train_size": 3831,
             "step": step,
             "train_accuracy": np.where(step >= fit, 1.0, 0.5),
@@ -40,7 +41,8 @@ def test_figure_1a_counts_the_runs_that_grok_late() -> None:
 def test_figure_9_keeps_a_timetable() -> None:
     assert phenomenon.figure_9(both()).verdict == "confirmed"
     assert phenomenon.figure_9(both(grok=9000)).verdict == "partly"
-    assert phenomenon.figure_9(history(grok=9000, fit=900, overtake=5000).assign(trig_logit=0.0)).verdict != "confirmed"
+    neither = history(grok=9000, fit=900, overtake=5000).assign(trig_logit=0.0)
+    assert phenomenon.figure_9(neither).verdict == "not confirmed"
 
 
 def test_figure_1a_says_that_it_counts_delayed_runs() -> None:

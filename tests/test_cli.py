@@ -39,7 +39,7 @@ def test_train_shows_rows_and_how_it_ended() -> None:
     [
         ("--steps 2", "too short to say whether it still moves"),
         ("--steps 200 --learning-rate 1e-2", "the run is still moving"),
-        ("--steps 40 --learning-rate 1e-9", "flat over the last factor of four"),
+        ("--steps 40 --learning-rate 1e-9", "flat over the last factor of four of its steps"),
     ],
 )
 def test_train_says_whether_the_run_had_settled(options: str, ending: str) -> None:

@@ -70,5 +70,5 @@ def test_times_are_read_off_histories_and_the_unfinished_are_censored() -> None:
 
 
 def test_too_few_runs_are_refused() -> None:
-    with pytest.raises(ValueError, match="degree is 2; 3 runs grokked, at 3 sizes"):
+    with pytest.raises(ValueError, match=r"degree is 2; it needs more than 3 runs that grokked, .* has 3, at 3"):
         fit_delay([1, 2, 3], [10, 20, 30], [True] * 3, degree=2)

@@ -123,6 +123,7 @@ def test_every_figure_has_a_caption_and_says_what_it_shows(path: Path) -> None:
             assert about.get("figure", {}).get("name", "").startswith("fig-"), cell.source
             assert len(about["figure"].get("caption", "")) > 20, cell.source
             assert len(about.get("image", {}).get("alt", "")) > 20, cell.source
+            assert about["image"].get("width") == "100%", cell.source  # the theme fits and links only these
 
 
 RECORDED = [path for path in NOTEBOOKS if re.match(r"(01|02|07|08|09|10|11|12|13|14)-|intro", path.name)]
