@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from grokbook.subweights import PENALTIES, whole
+from grokbook.descent import descend, whole
+from grokbook.subweights import PENALTIES
 from grokbook.theory import CrossEntropy, effective_norm, optimal_total
 
 
@@ -90,23 +91,7 @@ def simulate(configs: Sequence[ManyConfig], steps: int = 10_000, every: int = 1)
     norms, second = (np.array([[getattr(c, n) for c in config.circuits] for config in configs]).T for n in ("P", "w2"))
     first, exponent, slope = np.zeros_like(second), 2 / kappa - 1, decay * 2 / kappa * norms**2  # [circuit, run]
     kept = np.arange(0, steps + 1, every)
-    weights = np.empty((len(kept), *first.shape))
-    with np.errstate(all="ignore"):  # a run that overflows goes on as NaN, which is reported below
-        for step in range(steps + 1):
-            w = first * second
-            if step % every == 0:
-                weights[step // every] = w
-            odds = (q - 1) * np.exp(-w.sum(0))
-            size = np.abs(w)
-            push = slope * np.sign(w) * np.where(size > 0, size, 1) ** exponent
-            move = rate * (push - odds / (1 + odds))
-            new_first, new_second = first - move * second, second - move * first
-            crossed = new_first * new_second * w < 0
-            if crossed.any():
-                flipped = new_first * first < 0
-                new_first[crossed & flipped] = 0
-                new_second[crossed & ~flipped] = 0
-            first, second = new_first, new_second
+    weights = descend(first, second, rate, q, slope, exponent, steps, every)
     if not np.isfinite(weights).all():
         run = int(np.argwhere(~np.isfinite(weights))[0, 2])
         raise FloatingPointError(f"run {run} diverged; lower its learning_rate ({configs[run]})")

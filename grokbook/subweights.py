@@ -29,6 +29,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from grokbook.descent import descend, whole
+
 PENALTIES: dict[str, Callable[[float], float]] = {
     "alpha": lambda alpha: alpha,
     "half-alpha": lambda alpha: alpha / 2,
@@ -121,23 +123,7 @@ def simulate_many(configs: Sequence[SubweightConfig], steps: int = 10_000, every
     exponent = 2 / kappa - 1
     slope = decay * 2 / kappa * _columns(configs, "P_g", "P_m") ** 2
     steps, every = whole("steps", steps, 0), whole("every", every, 1)
-    weights = np.empty((steps // every + 1, 2, len(configs)))
-    with np.errstate(all="ignore"):  # a run that overflows goes on as NaN, which _measure reports
-        for step in range(steps + 1):
-            w = first * second
-            if step % every == 0:
-                weights[step // every] = w
-            odds = (q - 1) * np.exp(-w[0] - w[1])
-            size = np.abs(w)
-            penalty_slope = slope * np.sign(w) * np.where(size > 0, size, 1) ** exponent
-            move = rate * (penalty_slope - odds / (1 + odds))
-            new_first, new_second = first - move * second, second - move * first
-            crossed = new_first * new_second * w < 0
-            if crossed.any():
-                flipped = new_first * first < 0
-                new_first[crossed & flipped] = 0
-                new_second[crossed & ~flipped] = 0
-            first, second = new_first, new_second
+    weights = descend(first, second, rate, q, slope, exponent, steps, every)
     return _measure(configs, np.arange(0, steps + 1, every), weights)
 
 
@@ -149,13 +135,6 @@ def grokking_step(history: pd.DataFrame) -> float:
     right, wrong = history.w_g > history.w_m, history.w_m > history.w_g
     turned = history.step[right & wrong.cummax()]
     return float(turned.iloc[0]) if len(turned) else float("nan")
-
-
-def whole(name: str, value: float, least: int) -> int:
-    """A number of steps, which may come as a float. Raises ValueError unless it is a whole number, `least` or more."""
-    if not float(value).is_integer() or value < least:
-        raise ValueError(f"{name} is {value}; it must be a whole number, {least} or more")
-    return int(value)
 
 
 def _penalty_slope(w: float, slope: float, exponent: float) -> float:
