@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from grokbook import results
 from grokbook.circuits import embedding_spectrum, masked_frequencies
-from grokbook.claims.verdict import Claim, Finding
+from grokbook.claims.verdict import Claim, Finding, on_record
 from grokbook.many_circuits import Circuit, ManyConfig, leaders, records, simulate
 from grokbook.model import init
 from grokbook.statistics import permutation_test
@@ -109,15 +109,6 @@ def staircase() -> Finding:
     return Finding("not confirmed", measured, "simulation", "not even in the model")
 
 
-def on_record() -> Finding:
-    """The finding on whatever is recorded when it is asked for."""
-    try:
-        table, scale = recorded()
-    except ValueError as error:
-        return Finding("not testable here", "nothing recorded", "none", str(error))
-    return key_frequencies(table, scale)
-
-
 CLAIMS = {
     "Appendix A.1, staircase": Claim(
         "Section 5.3, Appendix A.1",
@@ -131,6 +122,6 @@ CLAIMS = {
         "The key frequencies are typically whichever were highest at initialisation.",
         "typically",
         "14-many-circuits",
-        on_record,
+        on_record(lambda known: key_frequencies(*known), recorded),
     ),
 }

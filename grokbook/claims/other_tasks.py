@@ -17,14 +17,12 @@ tasks forget, else partly. The third compares at equal decay time (module `front
 decay has gone half as far in as many steps.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
 from grokbook import results
 from grokbook.claims.ungrokking import SETTLED
-from grokbook.claims.verdict import Claim, Finding
+from grokbook.claims.verdict import Claim, Finding, on_record
 from grokbook.fronts import decay_time, end, factor, fronts, shared_decay_time, snapshot, speed
 
 LOST = 0.5
@@ -111,25 +109,12 @@ def figure_8(table: pd.DataFrame) -> Finding:
     return Finding("confirmed" if often and independent else "partly", measured, scale, reason)
 
 
-def on_record(judge: Callable[[pd.DataFrame], Finding]) -> Callable[[], Finding]:
-    """The judge, applied to whatever is recorded when it is asked."""
-
-    def now() -> Finding:
-        try:
-            table = recorded()
-        except ValueError:
-            return Finding("not testable here", "nothing recorded", "none", "the runs are defined, not yet recorded")
-        return judge(table)
-
-    return now
-
-
 CLAIMS = {
     "Figure 8": Claim(
         "Figure 8, Appendix A.2",
         "On nine other tasks networks ungrok, often to nearly 0, mostly at a size that weight decay does not change.",
         "none given",
         "09-other-tasks",
-        on_record(figure_8),
+        on_record(figure_8, recorded),
     )
 }

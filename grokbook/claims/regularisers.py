@@ -4,16 +4,13 @@ Thresholds were fixed when single runs (seed 0, D = 400) of some kinds had been 
 at one of its strengths, at least MOST of the seeds do, on the largest train set on record. "Confirmed" needs SEEDS.
 """
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 import pandas as pd
 
 from grokbook import fronts
 from grokbook.alternatives import OWN, UNCHARGED, fresh, grokking_share, in_words, recorded, summary
 from grokbook.claims.regularisers_others import DECAY, MOST, SEEDS, bounded, rounding, weaker_is_slower
-from grokbook.claims.verdict import Claim, Finding
+from grokbook.claims.verdict import Claim, Finding, on_record
 
 LOW, HALF, HIGH = 0.2, 0.5, 0.9  # mirror-free accuracy of what is forgotten, in between, and of what is kept
 
@@ -113,15 +110,6 @@ def forgetting(table: pd.DataFrame) -> Finding:
     return Finding("not confirmed", measured, scale, "no other kind than weight decay passes one half")
 
 
-def now(judge: Callable[[pd.DataFrame], Finding]) -> Finding:
-    """The finding on whatever is on record."""
-    try:
-        table = recorded()
-    except ValueError as error:
-        return Finding("not testable here", "nothing recorded", "none", str(error))
-    return judge(table)
-
-
 CHAPTER = "13-other-regularisers"
 CLAIMS = {
     "Section 7, other regularisers": Claim(
@@ -129,35 +117,35 @@ CLAIMS = {
         "Similar arguments may hold for other types of regularisation.",
         "may",
         CHAPTER,
-        partial(now, others),
+        on_record(others, recorded),
     ),
     "Section 7, no regulariser": Claim(
         "Section 7",
         "Without weight decay grokking is slower and often much harder to elicit, and does not completely vanish.",
         "none given",
         CHAPTER,
-        partial(now, without),
+        on_record(without, recorded),
     ),
     "Section 7, weaker is slower": Claim(
         "Section 7, after Power et al. (2021)",
         "Grokking takes longer as weight decay decreases.",
         "none given",
         CHAPTER,
-        partial(now, weaker_is_slower),
+        on_record(weaker_is_slower, recorded),
     ),
     "P2, other regularisers": Claim(
         "Section 4.2, beyond weight decay",
         "Below a critical size of the train set a network forgets, whatever holds the norm down (our reading of P2).",
         "none given",
         CHAPTER,
-        partial(now, forgetting),
+        on_record(forgetting, recorded),
     ),
     "Prieto et al. 2025": Claim(
         "Prieto et al. (2025), abstract",
         "Without regularisation rounding in the softmax stops learning; a stable loss groks without regularisation.",
         "none given",
         CHAPTER,
-        partial(now, rounding),
+        on_record(rounding, recorded),
     ),
     "Xie and Li 2024": Claim(
         "Xie and Li (2024), abstract",
@@ -165,6 +153,6 @@ CLAIMS = {
         "optimal within that bound.",
         "1 / weight decay",
         CHAPTER,
-        partial(now, bounded),
+        on_record(bounded, recorded),
     ),
 }

@@ -14,7 +14,7 @@ import pandas as pd
 from grokbook import results, threshold
 from grokbook.claims.counting import ABSENCE, in_seeds, semi_grokked
 from grokbook.claims.semi_grokking_figures import figure_1c, figure_5, figure_6, negative_logits
-from grokbook.claims.verdict import Claim, Finding
+from grokbook.claims.verdict import Claim, Finding, on_record
 from grokbook.outcomes import outcomes
 
 NEAR = 1.5  # "D around D_crit": within this factor (asked for since a referee did, when the runs were known)
@@ -94,54 +94,40 @@ def where_tied(ends: pd.DataFrame, near: bool, critical: float) -> str:
     return "no" if distance.min() <= NEAR else f"not tried, the closest set is {closest:.1f} times that"
 
 
-def on_record(judge: Callable[[pd.DataFrame, str], Finding]) -> Callable[[], Finding]:
-    """The judge, applied to whatever is recorded when it is asked."""
-
-    def now() -> Finding:
-        try:
-            table, scale = recorded()
-        except ValueError:
-            return Finding("not testable here", "nothing recorded", "none", "the runs are defined, not yet recorded")
-        return judge(table, scale)
-
-    return now
+def claim(source: str, statement: str, paper: str, judge: Callable[[pd.DataFrame, str], Finding]) -> Claim:
+    """A claim of this chapter."""
+    return Claim(source, statement, paper, "10-semi-grokking", on_record(lambda known: judge(*known), recorded))
 
 
-CHAPTER = "10-semi-grokking"
 CLAIMS = {
-    "P4": Claim(
+    "P4": claim(
         "Section 5.3, P4",
         "Semi-grokking occurs: near D_crit some runs end at middling test accuracy.",
         "it occurs; the theory does not demand it",
-        CHAPTER,
-        on_record(lambda table, scale: p4(table, scale, tie(table))),
+        lambda table, scale: p4(table, scale, tie(table)),
     ),
-    "Figure 1c": Claim(
+    "Figure 1c": claim(
         "Figure 1c, Section 5.3",
         "A run ends at middling accuracy; on the way accuracy spikes, and training loss fluctuates in a set range.",
         "one run, 83%",
-        CHAPTER,
-        on_record(figure_1c),
+        figure_1c,
     ),
-    "Figure 5": Claim(
+    "Figure 5": claim(
         "Figure 5",
         "Some runs end semi-grokked, and many rest at middling accuracy before they generalise fully.",
         "at least 6 of 200 runs; many",
-        CHAPTER,
-        on_record(figure_5),
+        figure_5,
     ),
-    "Figure 6": Claim(
+    "Figure 6": claim(
         "Figure 6, Appendix A.1",
         "A run rests at middling accuracy; then its norm drops suddenly and it generalises.",
         "one chosen run; .55 for 10^7 steps",
-        CHAPTER,
-        on_record(figure_6),
+        figure_6,
     ),
-    "Appendix B, negative logits": Claim(
+    "Appendix B, negative logits": claim(
         "Appendix B, negative logits",
         "In semi-grokking the correct logits of C_mem on the train set are large and negative.",
         "none given",
-        CHAPTER,
-        on_record(negative_logits),
+        negative_logits,
     ),
 }

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 VERDICTS = ("confirmed", "partly", "not confirmed", "not testable here")
+
+Evidence = TypeVar("Evidence")
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,20 @@ class Finding:
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
             raise ValueError(f"verdict is {self.verdict!r}; it must be one of {', '.join(VERDICTS)}")
+
+
+def on_record(judge: Callable[[Evidence], Finding], recorded: Callable[[], Evidence]) -> Callable[[], Finding]:
+    """A claim's judge, applied to what is `recorded` when it is asked: not testable here where that raises ValueError
+    since nothing is."""
+
+    def now() -> Finding:
+        try:
+            evidence = recorded()
+        except ValueError as error:
+            return Finding("not testable here", "nothing recorded", "none", str(error))
+        return judge(evidence)
+
+    return now
 
 
 def answers(parts: Mapping[str, bool]) -> str:
