@@ -18,6 +18,7 @@ from grokbook.statistics import permutation_test, slope, transition
 Time = Callable[[pd.Series], float]
 """From a row with a run's settings to a step of that run."""
 CHANCE = 0.05  # a permutation test that finds less often as much says that there is an order
+SAME = ["start", "train_size", "weight_decay", "seed"]  # in runs that differ in their steps alone
 KNOWN = 1e-6  # training loss on the whole table, in nats; networks at rest are far below, others far above
 
 
@@ -47,6 +48,16 @@ def recorded() -> dict[int, pd.DataFrame]:
         return {}
     table = continuing("ungrokking")
     return {p: table[table["modulus"] == p].reset_index(drop=True) for p in table["modulus"].unique()}
+
+
+def prolonged(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs of a table such as `recorded` has, each as far as it was followed: where a longer run is on record that
+    differs from one of them in its steps alone, it stands in its place."""
+    if not results.names("long-ungrokking"):
+        return table
+    longer = continuing("long-ungrokking")
+    here, there = (pd.MultiIndex.from_frame(runs[SAME]) for runs in (table, longer))
+    return pd.concat([table[~here.isin(there)], longer[there.isin(here)]], ignore_index=True)
 
 
 def end(run: pd.Series) -> float:

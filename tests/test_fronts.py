@@ -118,6 +118,22 @@ def test_a_scale_in_words_counts_what_is_there() -> None:
     assert words == "p = 53, D' = 120 to 900, weight decay 1.0, 1 seed, 20,000 steps, 10 of 10 runs converged"
 
 
+def test_a_run_is_replaced_by_the_longer_one_of_its_kind_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = sweep(seeds=2, decays=(0.5, 1.0)).assign(start="a start")
+    of_three = table[(table["weight_decay"] == 1) & table["train_size"].isin(SIZES[:3]) & (table["seed"] == 0)]
+    longer = of_three.assign(steps=50_000, step=3 * of_three["step"], run="longer " + of_three["run"])
+    strange = longer.assign(run="strange " + longer["run"], start="another start")
+    monkeypatch.setattr(results, "names", lambda *_: [])
+    assert fronts.prolonged(table) is table
+    monkeypatch.setattr(results, "names", lambda *_: ["long-ungrokking-113"])
+    monkeypatch.setattr(fronts, "continuing", lambda name: pd.concat([longer, strange], ignore_index=True))
+    found = fronts.prolonged(table)
+    kept = set(table["run"]) - set(of_three["run"])
+    assert set(found["run"]) == kept | set(longer["run"])
+    assert len(found) == len(table)
+    assert fronts.lengths(found) == "20,000 or 50,000 steps"
+
+
 def test_runs_are_sorted_by_what_their_start_knew() -> None:
     everything = results.load_all("ungrokking")
     starts = pd.concat([results.load_starts(name) for name in results.names("ungrokking")])

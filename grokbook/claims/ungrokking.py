@@ -28,6 +28,7 @@ from grokbook.fronts import (
     fronts,
     in_words,
     place,
+    prolonged,
     recorded,
     shared_decay_time,
     snapshot,
@@ -153,9 +154,9 @@ def joined(texts: Mapping[int, str]) -> str:
     return "; ".join(f"p = {p}: {text}" if len(texts) > 1 else text for p, text in texts.items())
 
 
-def now(judge: Callable[[pd.DataFrame], Finding]) -> Finding:
-    """The finding on whatever is on record."""
-    return at_all(judge, recorded())
+def now(judge: Callable[[pd.DataFrame], Finding], *, longest: bool = False) -> Finding:
+    """The finding on whatever is on record; with `longest`, on runs as far as they were followed, at unequal steps."""
+    return at_all(judge, {p: prolonged(table) if longest else table for p, table in recorded().items()})
 
 
 CHAPTER = "08-ungrokking"
@@ -179,7 +180,7 @@ CLAIMS = {
         "A network that has grokked, trained on fewer pairs than D_crit, goes back to poor test loss.",
         "one run",
         CHAPTER,
-        partial(now, figure_1b),
+        partial(now, figure_1b, longest=True),
     ),
     "Figure 4": Claim(
         "Figure 4",
@@ -193,6 +194,6 @@ CLAIMS = {
         "Small sets ungrok, with train accuracy still 1; intermediate ones end at middling test accuracy.",
         ".7 at 800 to 1000 pairs",
         CHAPTER,
-        partial(now, figure_7),
+        partial(now, figure_7, longest=True),
     ),
 }
