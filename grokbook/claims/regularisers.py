@@ -114,7 +114,7 @@ CHAPTER = "13-other-regularisers"
 CLAIMS = {
     "Section 7, other regularisers": Claim(
         "Section 7",
-        "Similar arguments may hold for other types of regularisation.",
+        "Similar arguments may hold for other types of regularisation (our reading: networks grok with them).",
         "may",
         CHAPTER,
         on_record(others, recorded),

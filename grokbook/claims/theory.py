@@ -83,7 +83,8 @@ def local_minima() -> Finding:
         held[kappa] = not (around > 0).all()
     verdict = "confirmed" if all(held.values()) else "partly" if held[1.2] else "not confirmed"
     words = ", ".join(f"κ = {kappa}: {'holds' if ok else 'C_mem alone is a minimum'}" for kappa, ok in held.items())
-    return Finding(verdict, words, "computed", "true for κ ≤ q; above, each circuit alone is a local minimum")
+    reason = "true for κ ≤ q; above, each circuit alone is a local minimum if decay leaves it one"
+    return Finding(verdict, words, "computed", reason)
 
 
 def figure_2a() -> Finding:
