@@ -113,7 +113,7 @@ def balance(forgetting: pd.DataFrame) -> pd.DataFrame:
     """The histories with a column `balance`, the share of the correct logit that generalises: its mean on the test
     equations over that on the train equations, S / T of Chapter 11.
 
-    The trigonometric part of Appendix B is no such share: r of it, r = D' / p^2, is memory's (Chapter 2's corollary).
+    The trigonometric part of Appendix B is no such share: it holds D' / p^2 of memory's logit (Chapter 2's corollary).
     """
     generalised = efficiency.held_out_logit(forgetting, forgetting["modulus"])
     return forgetting.assign(balance=generalised / (forgetting["trig_logit"] + forgetting["mem_logit"]))
