@@ -68,6 +68,15 @@ def test_records_cover_what_the_figures_need() -> None:
     forgetting = runs("ungrokking").groupby(["weight_decay", "train_size"])["seed"].nunique().unstack()
     full = (forgetting >= 3).sum(axis=1)
     assert len(full) == 5 and (full >= 10).all()
+    for name, sizes in (("memorisation-113", 5), ("generalisation-113", 4)):
+        seeds = runs(name).groupby(["weight_decay", "train_size"])["seed"].nunique().unstack()
+        assert seeds.shape == (4, sizes) and (seeds >= 2).all(axis=None), name
+    short, long = (
+        runs(name).groupby("train_size")["seed"].nunique() for name in ("ungrokking-113", "long-ungrokking-113")
+    )
+    assert len(short) == 7 and (short >= 3).all()
+    assert set(long.index) <= set(short.index) and (long >= 3).all()
+    assert set(runs("long-ungrokking-113")["steps"]) == {100_000}
 
 
 def test_live_runs_of_one_circuit_alone_are_what_chapter_07_says() -> None:
