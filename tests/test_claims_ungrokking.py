@@ -139,8 +139,16 @@ def test_claims_are_registered_and_judged_on_what_is_recorded(key: str, monkeypa
     tables: dict[int, pd.DataFrame] = {}
     monkeypatch.setattr(claims, "recorded", lambda: tables)
     assert judge(key).verdict == "not testable here"
-    tables[53] = sweep(seeds=1)
+    tables[53] = sweep(seeds=1).assign(start="a start")
     assert judge(key).scale.startswith("p = 53, D' = 120 to 900")
+
+
+def test_recorded_long_runs_stand_in_the_place_of_the_short_ones() -> None:
+    table = fronts.recorded()[113]
+    followed, longer = fronts.prolonged(table), results.load_all("long-ungrokking")
+    assert set(longer["run"]) <= set(followed["run"])
+    assert followed["run"].nunique() == table["run"].nunique()
+    assert "100,000 steps" in judge("Figure 7").scale and "100,000" not in judge("Figure 4").scale
 
 
 def test_every_recorded_ungrokking_run_is_taken_up() -> None:
