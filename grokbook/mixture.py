@@ -35,7 +35,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 from grokbook.efficiency import held_out_logit, settled
-from grokbook.statistics import climbs, slope
+from grokbook.statistics import size_at, slope
 
 PAIR = ["modulus", "seed", "weight_decay", "train_size", "steps"]
 
@@ -157,4 +157,4 @@ def break_even(pairs: pd.DataFrame, column: str = "train_loss") -> float:
     lower. The mean logarithm of their ratio over seeds is joined by straight lines over ln D. Raises ValueError when it
     does not climb through zero. pairs: of one modulus, model and weight decay."""
     gain = (pairs[f"{column}_fresh"] / pairs[f"{column}_trained"]).apply(np.log).groupby(pairs["train_size"]).mean()
-    return float(np.exp(climbs(np.log(gain.index.to_numpy(float)), gain.to_numpy(), 0.0)))
+    return size_at(gain, 0.0)

@@ -108,6 +108,11 @@ def climbs(x: Float[np.ndarray, "point"], y: Float[np.ndarray, "point"], height:
     raise ValueError(f"height is {height:.3g}; the curve through {np.round(y, 3)} does not climb through it")
 
 
+def size_at(means: pd.Series, height: float) -> float:
+    """The size at which `means`, a number for each size of the index, `climbs` through `height`: linear in ln size."""
+    return float(np.exp(climbs(np.log(means.index.to_numpy(float)), means.to_numpy(float), height)))
+
+
 def permutation_test(
     table: Float[np.ndarray, "block label"],
     statistic: Callable[[np.ndarray], float],

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grokbook.statistics import bootstrap, climbs, isologit_slope, permutation_test, slope, transition
+from grokbook.statistics import bootstrap, climbs, isologit_slope, permutation_test, size_at, slope, transition
 
 SIZES = np.geomspace(100, 1000, 12)
 
@@ -119,6 +119,7 @@ def test_climbs_takes_the_first_rise_and_continues_its_ends_only_so_far() -> Non
     x, y = np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 2.0, 1.0, 5.0])
     assert climbs(x, y, 1.0) == pytest.approx(0.5)
     assert climbs(x, y, 4.0) == pytest.approx(2.75)
+    assert size_at(pd.Series(y, np.exp(x)), 4.0) == pytest.approx(np.exp(2.75))
     assert climbs(x, y, 5.4) == pytest.approx(3.1)
     assert climbs(x, y, -0.2) == pytest.approx(-0.1)
     for height in (-2.0, 9.0):

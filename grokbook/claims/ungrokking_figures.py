@@ -11,7 +11,7 @@ import pandas as pd
 
 from grokbook.claims.verdict import Finding, answers
 from grokbook.fronts import by_size, decay_time, fronts, in_words, shared_decay_time, snapshot
-from grokbook.statistics import climbs
+from grokbook.statistics import size_at
 
 LOW, HIGH = 0.1, 0.9  # near-random below, very strong above
 MIDDLE = 0.7  # the paper's number in the caption of Figure 7
@@ -89,8 +89,7 @@ def figure_7(table: pd.DataFrame) -> Finding:
     verdict = "confirmed" if all(parts.values()) else "partly" if sum(parts.values()) > 1 else "not confirmed"
     measured = f"test accuracy {ends.iloc[0]:.2f} to {ends.iloc[-1]:.2f}"
     if ends.iloc[0] < MIDDLE < ends.iloc[-1]:
-        size = np.exp(climbs(np.log(ends.index.to_numpy(float)), ends.to_numpy(), MIDDLE))
-        measured += f", {MIDDLE:g} at D' = {size:.0f}"
+        measured += f", {MIDDLE:g} at D' = {size_at(ends, MIDDLE):.0f}"
     measured += f"; {len(middling)} runs end middling, {flat} of them converged"
     reason = answers(parts)
     return Finding(verdict, measured, in_words(table), reason)
