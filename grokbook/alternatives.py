@@ -76,7 +76,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     Columns: those that describe the run; outcome (one of OUTCOMES; "in part" is a middling end, "at once" without the
     delay); accuracy (mirror-free, at the end); fitted_at (the step; infinity when it did not); right_at (the step at
     which a run that generalises at the end did so, at once or later; else infinity); still_from (the step after which
-    no norm changes any more; infinity when they change to the end); for each of NORMS its value at the end, and its
+    the L2 norm changes no more; infinity when it changes to the end); for each of NORMS its value at the end, and its
     change since the data were fitted as a natural logarithm, named after it with "_change".
     """
     rows = []

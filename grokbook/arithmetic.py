@@ -19,7 +19,10 @@ def flushed_subnormals() -> Iterator[None]:
 
 @contextmanager
 def products(precision: str) -> Iterator[None]:
-    """Matrix products of float32 in "highest" or "medium" precision, as torch names them."""
+    """Matrix products of float32 in "highest", "high" or "medium" precision, as torch names them.
+
+    The setting is of the whole process: two threads that want different ones must not train at once.
+    """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
     try:

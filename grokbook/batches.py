@@ -92,8 +92,8 @@ def plan(configs: Iterable[TrainConfig], folder: str | Path, examples: int = 409
     groups: dict[tuple, list[TrainConfig]] = {}
     for c in todo:
         if c not in taken:
-            alike = tuple(getattr(c, name) for name in ALIKE)
-            groups.setdefault((alike, c.train_size, c.random_labels, depth(c)), []).append(c)
+            alike = *(getattr(c, name) for name in ALIKE), c.train_size, c.random_labels, depth(c)
+            groups.setdefault(alike, []).append(c)
     for group in groups.values():
         size = max(1, min(most_runs, examples // group[0].train_size))
         batches += [Batch(tuple(group[i : i + size])) for i in range(0, len(group), size)]
@@ -104,12 +104,14 @@ def train_batch(batch: Batch, folder: str | Path, checkpoint_seconds: float = 30
     """Train a batch from its checkpoint if there is one, and write the file of every run that has none yet.
 
     A checkpoint is saved about every `checkpoint_seconds`. A run that diverges is recorded as such and the others go
-    on without it.
+    on without it. Raises ValueError for runs whose start diverged, when the others have been trained.
     """
-    configs = batch.configs
+    configs, checkpoint = batch.configs, batch.checkpoint(folder)
     if all(runs.path(folder, c).exists() for c in configs):
         return
-    checkpoint = batch.checkpoint(folder)
+    able = tuple(c for c in configs if c.start is None or runs.load(folder, c.start).diverged_at is None)
+    if 0 < len(able) < len(configs):
+        train_batch(Batch(able), folder, checkpoint_seconds)
     try:
         result = train(
             configs,

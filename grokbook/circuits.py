@@ -11,6 +11,8 @@ The same holds on any set of pairs (a, b), with means over that set alone. On pa
 scores nothing, which on all pairs it does. Whatever takes the trigonometric part raises ValueError for even p.
 """
 
+from collections.abc import Iterable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -108,8 +110,9 @@ def key_frequencies(logits: Float[Tensor, "a b c"], share: float = 0.02) -> list
 
 
 def without_frequencies(logits: Float[Tensor, "a b c"], frequencies: list[int]) -> Float[Tensor, "a b c"]:
-    """The logits with cos(2 pi k (a + b - c) / p) taken out for each k of `frequencies`."""
+    """The logits with cos(2 pi k (a + b - c) / p) taken out for each k of `frequencies`; ValueError beyond 1 to K."""
     p = logits.shape[-1]
+    _check_frequencies(frequencies, p)
     a, b, c = torch.meshgrid(*[torch.arange(p, device=logits.device)] * 3, indexing="ij")
     amplitudes = frequency_amplitudes(logits)
     angle = 2 * torch.pi * ((a + b - c) % p).to(logits.dtype) / p
@@ -117,8 +120,12 @@ def without_frequencies(logits: Float[Tensor, "a b c"], frequencies: list[int]) 
 
 
 def without_embedded(params: Params, frequencies: list[int]) -> Params:
-    """The networks with the given frequencies k taken out of the embedding of the p symbols, all else unchanged."""
+    """The networks with the given frequencies k taken out of the embedding of the p symbols, all else unchanged.
+
+    Raises ValueError for k beyond 1 to K = (p - 1) / 2.
+    """
     p = params["W_U"].shape[2]
+    _check_frequencies(frequencies, p)
     spectrum = torch.fft.rfft(params["W_E"][:, :p], dim=1)
     spectrum[:, frequencies] = 0
     symbols = torch.fft.irfft(spectrum, n=p, dim=1)
@@ -157,9 +164,16 @@ def key_metric(params: Params, task: Task, train: Int[Tensor, "train"]) -> dict[
 
 def masked_frequencies(mask: float) -> list[int]:
     """The frequencies k that a `key_mask` stands for, in order. Raises ValueError unless it is a whole number."""
-    if mask != int(mask) or mask < 0:
+    if not 0 <= mask < 2**1023 or mask != int(mask):
         raise ValueError(f"mask is {mask}; it must be a sum of powers of two")
     return [k + 1 for k, bit in enumerate(reversed(f"{int(mask):b}")) if bit == "1"]
+
+
+def _check_frequencies(frequencies: Iterable[int], p: int) -> None:
+    """Raise ValueError unless all lie between 1 and (p - 1) / 2."""
+    for k in frequencies:
+        if not 1 <= k <= (p - 1) // 2:
+            raise ValueError(f"frequencies has {k}; each must be from 1 to (p - 1) / 2 = {(p - 1) // 2}")
 
 
 def _class_at_offset(p: int, device: torch.device) -> Int[Tensor, "a*b t"]:

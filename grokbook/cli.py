@@ -50,7 +50,9 @@ def experiments() -> None:
 def sweep(
     name: Name,
     scale: Scale = "live",
-    scheduler: Annotated[str | None, typer.Option(help="A running Dask scheduler's address, tcp://...")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="A running Dask scheduler's address, tcp://...; its workers with --nthreads 1.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes to start, without --scheduler.")] = 2,
     threads: Annotated[int, typer.Option(min=1, help="Torch threads a worker.")] = 1,
     runs_dir: RunsDir = Path("runs"),
@@ -90,6 +92,8 @@ def sweep(
             failed = sweeps.sweep(configs, runs_dir, client, threads, examples, checkpoint_seconds)
     except KeyboardInterrupt:
         raise SystemExit("stopped; the same command goes on from the last checkpoints") from None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     for batch, reason in failed.items():
         typer.echo(f"{len(batch.configs)} runs failed (batch {batch.key}): {reason!r}", err=True)
     raise typer.Exit(code=1 if failed else 0)

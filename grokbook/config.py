@@ -52,6 +52,9 @@ class TrainConfig:
             if not isinstance(value, Real) or isinstance(value, bool) or not fits(value):
                 raise ValueError(f"{name} is {value!r}; it must be {words}")
             object.__setattr__(self, name, abs(float(value)))  # -0.0 equals 0.0 and is to have its key
+        for name, (kind, words) in KINDS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {words}")
         if len(self.betas) != 2 or not all(isinstance(beta, Real) and 0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas are {self.betas}; they must be two numbers, at least 0 and below 1")
         object.__setattr__(self, "betas", tuple(abs(float(beta)) for beta in self.betas))
@@ -112,6 +115,12 @@ NUMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "learning_rate": (lambda value: 0 < value < inf, "positive and finite"),
     "dropout": (lambda value: 0 <= value < 1, "at least 0 and below 1"),
     "epsilon": (lambda value: 0 < value < inf, "positive and finite"),
+}
+KINDS: dict[str, tuple[Any, str]] = {
+    "task": (str, "a name in tasks.TASKS"),
+    "model": (ModelConfig, "a ModelConfig"),
+    "start": (TrainConfig | None, "a TrainConfig or None"),
+    "betas": (Sequence, "two numbers, at least 0 and below 1"),
 }
 CHOICES = {
     "precision": ("highest", "high", "medium"),

@@ -60,14 +60,17 @@ def fit_delay(
     steps: when a run grokked, or, where `seen` is False, when it was last looked at without having done so (censored).
     apart: runs whose ln t may differ from the others' by one constant, `shift`.
     In the parameters coefficients / spread and 1 / spread the likelihood is concave, so the maximum found is the only
-    one. Raises ValueError unless more than degree + 1 runs were seen to grok, at more than `degree` different sizes.
+    one. Raises ValueError unless more than degree + 1 runs were seen to grok, at more than `degree` different sizes,
+    and all steps are positive and finite.
     """
     size, steps, seen = np.asarray(size, float), np.asarray(steps, float), np.asarray(seen, bool)
+    if not (np.isfinite(steps) & (steps > 0)).all():
+        raise ValueError(f"steps are {steps}; all must be positive and finite")
     if seen.sum() <= degree + 1 or len(np.unique(size[seen])) <= degree:
         sizes = len(np.unique(size[seen]))
         need = f"it needs more than {degree + 1} runs that grokked, at more than {degree} sizes"
         raise ValueError(f"degree is {degree}; {need}, and has {seen.sum()}, at {sizes}")
-    centre, unit = float(size.mean()), float(np.ptp(size) / 2)
+    centre, unit = float(size.mean()), float(np.ptp(size) / 2) or 1.0
     design = np.vander((size - centre) / unit, degree + 1, increasing=True)
     if apart is not None:
         design = np.c_[design, np.asarray(apart, float)]

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from grokbook import results
-from grokbook.experiments import EXPERIMENTS
 from grokbook.statistics import slope
 
 ALONE = 0.95  # the paper's 95%, here of the mirror-free test equations and of the correct logit
@@ -105,8 +104,9 @@ def recorded() -> dict[int, Circuits]:
     for name in ("memorisation", "memorisation-113"):
         both = name, name.replace("memorisation", "generalisation")
         tables = [results.load(one) if results.recorded(one) else None for one in both]
-        if any(table is not None for table in tables):
-            modulus = EXPERIMENTS[name].runs("small")[0].modulus
+        there = [table for table in tables if table is not None]
+        if there:
+            modulus = int(there[0]["modulus"].iloc[0])
             found[modulus] = circuits(tables[0], tables[1], modulus)
     return found
 

@@ -132,7 +132,10 @@ def settled(config: ManyConfig, learned: Sequence[int]) -> tuple[float, float]:
     """The total weight S and the pull F = -d train_loss / dS once the circuits `learned` (from 1) have settled.
 
     F is what lifts all others: while w_i is small it grows as w2_i^2/2 sinh(2 F t), t steps times the learning rate.
+    Raises ValueError for circuits that the config does not have, or none.
     """
+    if not learned or not all(1 <= i <= len(config.circuits) for i in learned):
+        raise ValueError(f"learned is {list(learned)}; allowed are one or more of 1 to {len(config.circuits)}")
     norms = [config.circuits[i - 1].P for i in learned]
     loss = CrossEntropy(config.q)
     norm = effective_norm(norms, config.kappa)

@@ -144,9 +144,13 @@ def largest_steps(table: pd.DataFrame) -> tuple[float, float]:
 
 
 def twins(table: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of runs alike in all but their start; columns of the one from a trained network end in _trained, of the
-    one from random weights in _fresh. `gain` is ln(train loss, fresh) - ln(train loss, trained): positive when the
-    trained start ends lower, as Appendix A.4 says it does "in all the runs"."""
+    """Pairs of runs that are alike in the columns PAIR and differ in their start. table: one task and model a modulus.
+
+    Columns of the one from a trained network end in _trained, of the one from random weights in _fresh. `gain` is
+    ln(train loss, fresh) - ln(train loss, trained): positive when the trained start ends lower, as Appendix A.4 says it
+    does "in all the runs"."""
+    if table.empty:
+        return table
     trained = table["start"] != ""
     pairs = table[trained].merge(table[~trained], on=PAIR, suffixes=("_trained", "_fresh"))
     return pairs.assign(gain=np.log(pairs["train_loss_fresh"]) - np.log(pairs["train_loss_trained"]))

@@ -47,8 +47,8 @@ def record(experiment: Experiment, scale: str, folder: str | Path, data: str | P
     table = thin(tidy(finished), len(finished) + len(kept.states))
     if "key_mask" in table and (table.loc[table["key_mask"].notna(), "modulus"] > 49).any():
         raise ValueError(f"modulus is {table['modulus'].max()}; key_mask is stored in float32, exact only up to 49")
-    table["is_start"] = ~table["run"].isin([c.key for c in wanted])
     table = pd.concat([kept.table, table], ignore_index=True)
+    table["is_start"] = ~table["run"].isin([c.key for c in wanted])
     constant = [n for n in CONFIG_COLUMNS if n in table and table[n].nunique() == 1 and n not in ("train_size", "seed")]
     table = table[[name for name in COLUMNS if name in table and name not in constant]]
     provenance = describe(experiment, scale, everything, finished, kept, table)

@@ -135,7 +135,7 @@ def network(name: str) -> Params:
 def tidy(runs: Iterable[Run]) -> pd.DataFrame:
     """One table like `load`'s from runs that are over, every measured step and every column of the configuration.
 
-    Raises ValueError when no run has a history.
+    Raises ValueError when no run has a history, or one is too short for `convergence.drift`.
     """
     tables = []
     for run in runs:

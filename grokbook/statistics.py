@@ -16,6 +16,7 @@ from scipy.optimize import least_squares
 
 DECADES_PER_SCALE = 2 * np.log10(9)  # a logistic in ln D of scale s climbs from 10% to 90% within 2 s ln 9
 
+LEVEL = 0.95  # of every interval
 REACH = 1.5  # how far, as a factor, `climbs` continues a curve beyond its ends
 
 
@@ -32,7 +33,7 @@ def transition(sizes: Float[np.ndarray, "run"], accuracy: Float[np.ndarray, "run
     A transition narrower than the gap between two neighbouring sizes is only located within that gap, and its fitted
     width means no more than "narrower than the gap".
     Raises ValueError unless there are at least three different positive sizes, as many accuracies, and the accuracies
-    lie on both sides of one half.
+    lie on both sides of one half and rise (by a straight line through them).
     """
     sizes, accuracy = np.asarray(sizes, float), np.asarray(accuracy, float)
     if sizes.shape != accuracy.shape or len(np.unique(sizes)) < 3 or not (sizes > 0).all():
@@ -41,6 +42,8 @@ def transition(sizes: Float[np.ndarray, "run"], accuracy: Float[np.ndarray, "run
         raise ValueError(f"accuracy runs from {accuracy.min():.3g} to {accuracy.max():.3g}; it must pass one half")
     place, which, runs = np.unique(np.log(sizes), return_inverse=True, return_counts=True)
     means = np.bincount(which, accuracy) / runs  # to fit these, weighted, is to fit all runs
+    if slope(np.log(sizes), accuracy) <= 0:
+        raise ValueError(f"accuracy is {np.round(accuracy, 3)} at sizes {sizes}; it must rise with size")
     sharpest = np.log(np.diff(place).min() / 50)
 
     def misses(centre: np.ndarray, log_scale: np.ndarray) -> np.ndarray:
@@ -62,7 +65,6 @@ def bootstrap(
     table: pd.DataFrame,
     statistic: Callable[[pd.DataFrame], float],
     by: str = "seed",
-    level: float = 0.95,
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
@@ -89,7 +91,7 @@ def bootstrap(
     values = [value for value in values if np.isfinite(value)]
     if not values:
         raise ValueError("statistic is defined on no draw; there is nothing to make an interval from")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 

@@ -53,7 +53,11 @@ def sweep(
     threads: torch threads a worker uses; examples: the most train equations in one ensemble; checkpoint_seconds: about
     how much a lost worker loses.
     Returns the exceptions of the batches that failed, of which a run has no file; all others have then been finished.
+    Raises ValueError when a worker has several threads of its own.
     """
+    for worker, count in client.nthreads().items():
+        if count != 1:  # two batches in one process would share torch's precision (`arithmetic.products`)
+            raise ValueError(f"client has the worker {worker} with {count} threads; start workers with --nthreads 1")
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     where = hashlib.sha256(str(folder).encode()).hexdigest()[:8]  # each folder has tasks of its own

@@ -91,7 +91,8 @@ def train(
     began, configs = time.perf_counter(), list(configs)
     check_alike(configs)
     first, steps = configs[0], configs[0].steps
-    if start is None and any(c.start for c in configs):
+    resumes = checkpoint is not None and Path(checkpoint).exists()
+    if start is None and not resumes and any(c.start for c in configs):
         raise ValueError("start is None, but a config continues another run: pass that run's final parameters")
     device = choose_device(device)
     tasks = [c.make_task() for c in configs]
@@ -112,10 +113,9 @@ def train(
             raise ValueError(f"log_steps has {at!r}; allowed are whole numbers from 0 to {steps}")
     if not isinstance(checkpoint_every, Integral) or int(checkpoint_every) < 1:
         raise ValueError(f"checkpoint_every is {checkpoint_every!r}; it must be a whole number, at least 1")
-
     step, saved = 0, "none"
     rows: list[dict[str, float]] = []
-    if checkpoint is not None and Path(checkpoint).exists():
+    if checkpoint is not None and resumes:
         step, rows, seconds = checkpoints.load(checkpoint, configs, params, optimiser)
         began -= seconds
         saved = f"{checkpoint} at step {step}"

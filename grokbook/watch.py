@@ -15,9 +15,9 @@ from grokbook.training import TrainConfig, TrainResult, log_spaced, measure, tra
 SHOWN = ("step", "train_loss", "test_loss", "train_accuracy", "test_accuracy", "mirror_free_accuracy", "parameter_norm")
 
 
-def train_and_watch(config: TrainConfig, console: Console | None = None) -> TrainResult:
+def train_and_watch(config: TrainConfig) -> TrainResult:
     """Train one run, showing a row for each measurement, then a line on how it ended."""
-    console = console or Console()
+    console = Console()
     steps = log_spaced(config.steps, per_decade=6)
     ahead = iter(steps)
     title = config.task if config.task.startswith("s5") else f"{config.task} mod {config.modulus}"

@@ -118,6 +118,18 @@ def test_runs_from_a_diverged_start_are_refused(tmp_path: Path) -> None:
         train_batch(Batch((replace(BASE, start=BASE),)), tmp_path)
 
 
+def test_a_diverged_start_stops_only_the_runs_from_it(tmp_path: Path) -> None:
+    whole = replace(BASE, train_size=49)
+    bad, good = whole, replace(whole, seed=1)
+    runs.save(tmp_path, runs.Run(bad, pd.DataFrame(), {}, 0.0, runs.origin(), diverged_at=3))
+    configs = [replace(BASE, seed=start.seed, start=start) for start in (bad, good)]
+    with pytest.raises(ValueError, match=f"start {bad.key} diverged at step 3"):
+        run_here(configs, tmp_path)
+    assert [runs.path(tmp_path, config).exists() for config in configs] == [False, True]
+    (alone,) = run_here(configs[1:])
+    assert runs.load(tmp_path, configs[1]).history.equals(alone.history)
+
+
 def test_a_run_file_gives_back_what_was_saved(tmp_path: Path) -> None:
     (run,) = run_here([BASE], tmp_path)
     again = runs.load(tmp_path, BASE)

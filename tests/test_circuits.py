@@ -141,6 +141,15 @@ def test_other_tables_are_refused(shape, words):
         split_logits(torch.zeros(shape))
 
 
+@pytest.mark.parametrize("k", [0, 6, -1])
+def test_frequencies_that_are_none_are_refused(k):
+    words = f"frequencies has {k}; each must be from 1 to .* = 5"
+    with pytest.raises(ValueError, match=words):
+        without_frequencies(torch.zeros(11, 11, 11), [k])
+    with pytest.raises(ValueError, match=words):
+        without_embedded(init(ModelConfig(16, 8, 32), add(11), [0]), [k])
+
+
 def test_key_frequencies_survive_as_one_number(monkeypatch):
     task = add(11)
     for seed in range(4):
@@ -151,7 +160,7 @@ def test_key_frequencies_survive_as_one_number(monkeypatch):
     monkeypatch.setattr(circuits, "logit_table", lambda _: (angle.cos() + (56 * angle).cos())[None])
     assert masked_frequencies(key_metric({}, task, task.split(40, 0)[0])["key_mask"]) == [1, 56]  # no float holds both
     assert masked_frequencies(0) == [] and masked_frequencies(1 + 4 + 1024) == [1, 3, 11]
-    for wrong in (2.5, -1):
+    for wrong in (2.5, -1, math.inf):
         with pytest.raises(ValueError, match=f"mask is {wrong}; it must be a sum of powers of two"):
             masked_frequencies(wrong)
 

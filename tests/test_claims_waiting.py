@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from grokbook import results
 from grokbook.claims import CLAIMS, VERDICTS
 from grokbook.claims.waiting import bound, coefficient, likelihoods, recorded, super_exponential
 
@@ -16,7 +17,7 @@ def times(bend: float, slope: float = -0.02, noise: float = 0.1, longest: float 
     for seed in range(8):
         for size in SIZES:
             steps = np.exp(8 + slope * (size - 350) + bend * (size - 350) ** 2 + noise * generator.normal())
-            row = {"experiment": "made", "train_size": size, "seed": seed}
+            row = {"experiment": "made", "modulus": 29, "train_size": size, "seed": seed}
             rows.append(row | {"steps": min(steps, longest), "seen": steps <= longest})
     return pd.DataFrame(rows)
 
@@ -39,7 +40,7 @@ def test_coefficients_are_per_ten_equations_and_censoring_does_not_bend_them() -
 def test_each_verdict(table: pd.DataFrame, verdict: str) -> None:
     found = super_exponential(table)
     assert found.verdict == verdict
-    assert "times as long" in found.measured and "8 seeds of made" in found.scale
+    assert "times as long" in found.measured and "8 seeds of made" in found.scale and "p = 29, D = 240" in found.scale
 
 
 def test_a_bend_that_only_two_sets_together_show_is_part_of_the_claim() -> None:
@@ -69,3 +70,9 @@ def test_a_power_law_is_the_likelier_where_it_is_the_law() -> None:
 def test_the_claim_is_judged_on_what_is_recorded() -> None:
     assert CLAIMS["Section 5.3, time"].judge().verdict in VERDICTS
     assert set(recorded()["experiment"]) == {"semi-grokking", "key-frequencies"}
+
+
+def test_times_of_one_modulus_are_judged_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = results.load
+    monkeypatch.setattr(results, "load", lambda name: load(name).assign(modulus=113 if "semi" in name else 23))
+    assert set(recorded()["experiment"]) == {"semi-grokking"} and set(recorded()["modulus"]) == {113}

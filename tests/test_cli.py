@@ -51,13 +51,22 @@ def test_train_says_whether_the_run_had_settled(options: str, ending: str) -> No
 def test_sweep_of_the_first_run_trains_that_one_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configs = [replace(RUN, seed=seed) for seed in (3, 1, 2)]
     monkeypatch.setitem(EXPERIMENTS, "tiny", Experiment("tiny", "none", "", {"live": lambda: configs}))
-    here = partial(Client, processes=False, n_workers=1, dashboard_address=None)
+    here = partial(Client, processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None)
     monkeypatch.setattr(sweeps, "local_client", lambda workers: here())
     monkeypatch.setattr(sweeps.torch, "set_num_threads", lambda threads: None)  # this process is the worker
     result = run(app, ["sweep", "tiny", "--first", "1", "--runs-dir", str(tmp_path)])
     assert result.exit_code == 0 and "tiny, live: 1 runs left in 1 batches" in result.output, result.output
     assert [path.name for path in tmp_path.glob("*.safetensors")] == [runs.path(tmp_path, configs[0]).name]
     assert load(tmp_path, configs[0]).history["step"].max() == RUN.steps
+
+
+def test_sweep_refuses_workers_with_several_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EXPERIMENTS, "tiny", Experiment("tiny", "none", "", {"live": lambda: [RUN]}))
+    here = partial(Client, processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None)
+    monkeypatch.setattr(sweeps, "local_client", lambda workers: here())
+    result = run(app, ["sweep", "tiny", "--runs-dir", str(tmp_path / "runs")], env={"COLUMNS": "300"})
+    assert result.exit_code == 2 and "with 2 threads; start workers with --nthreads 1" in result.output, result.output
+    assert not (tmp_path / "runs").exists()
 
 
 def test_every_option_says_what_it_is() -> None:

@@ -72,3 +72,10 @@ def test_times_are_read_off_histories_and_the_unfinished_are_censored() -> None:
 def test_too_few_runs_are_refused() -> None:
     with pytest.raises(ValueError, match=r"degree is 2; it needs more than 3 runs that grokked, .* has 3, at 3"):
         fit_delay([1, 2, 3], [10, 20, 30], [True] * 3, degree=2)
+    with pytest.raises(ValueError, match=r"steps are .*; all must be positive and finite"):
+        fit_delay([1, 2, 3, 4], [0, 20, 30, 40], [True] * 4, degree=1)
+
+
+def test_one_size_has_the_geometric_mean_as_its_median() -> None:
+    found = fit_delay([100] * 3, [10, 20, 40], [True] * 3, degree=0)
+    assert found.median([100]).item() == pytest.approx(20)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grokbook import results
 from grokbook.circuits import centre, logit_table, trig_metrics
 from grokbook.efficiency import (
     MEASURED,
@@ -20,6 +21,7 @@ from grokbook.efficiency import (
     memorising,
     nearest_sizes,
     plane,
+    recorded,
     settled,
 )
 from grokbook.model import ModelConfig, init
@@ -147,6 +149,12 @@ def test_circuits_keeps_what_is_alone_and_counts_the_rest() -> None:
     found = circuits(mem, history(), 7)
     assert (len(found.mem), len(found.gen)) == (1, 1)
     assert "p = 7" in found.scale and "C_mem 1 of 2 runs" in found.scale and "C_gen 1 of 1 runs" in found.scale
+
+
+def test_the_modulus_of_what_is_recorded_is_the_tables_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "recorded", lambda name: set() if name.endswith("-113") else {"key"})
+    monkeypatch.setattr(results, "load", lambda name: history().assign(modulus=7))
+    assert recorded()[7].scale.startswith("p = 7: ")
 
 
 def test_circuits_keeps_the_same_runs_at_half_of_their_steps() -> None:

@@ -34,7 +34,7 @@ def test_recorded_scale_covers_what_the_figures_need() -> None:
 
     assert seen("memorisation-113", "train_size") == {500, 1000, 2000, 4000, 8000}
     assert seen("generalisation-113", "train_size") == {4000, 5500, 7000, 8500}
-    for name, seeds in (("memorisation", 5), ("generalisation", 5), ("memorisation-113", 2), ("generalisation-113", 2)):
+    for name, seeds in (("memorisation", 5), ("generalisation", 5), ("memorisation-113", 3), ("generalisation-113", 3)):
         assert len(seen(name, "weight_decay")) >= 4
         assert len(seen(name, "seed")) >= seeds
     assert seen("memorisation-113", "weight_decay") == seen("generalisation-113", "weight_decay")
@@ -75,7 +75,7 @@ def test_records_cover_what_the_figures_need() -> None:
         runs(name).groupby("train_size")["seed"].nunique() for name in ("ungrokking-113", "long-ungrokking-113")
     )
     assert len(short) == 7 and (short >= 3).all()
-    assert set(long.index) <= set(short.index) and (long >= 3).all()
+    assert set(long.index) == set(short.index) and (long >= 3).all()
     assert set(runs("long-ungrokking-113")["steps"]) == {100_000}
 
 

@@ -105,6 +105,8 @@ def test_records_are_more_efficient_than_everything_faster() -> None:
         (lambda: rises(replace(LADDER, kappa=3)), "kappa is 3; it must be at most 2"),
         (lambda: simulate([LADDER, ManyConfig(LADDER.circuits[:2])]), "configs have"),
         (lambda: simulate([]), "configs have"),
+        (lambda: settled(LADDER, [0]), r"learned is \[0\]; allowed are one or more of 1 to 4"),
+        (lambda: settled(LADDER, []), r"learned is \[\]; allowed are"),
         (lambda: simulate([LADDER], every=0), "every is 0; it must be a whole number, 1 or more"),
         (lambda: simulate([LADDER], steps=1.5), "steps is 1.5; it must be a whole number, 0 or more"),
         (lambda: simulate([LADDER], steps=float("nan")), "steps is nan"),

@@ -61,6 +61,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def test_a_start_that_becomes_a_run_of_the_list_is_one(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.path(recorded / "runs", RUNS[0].start).unlink()
+    longer = replace(TINY, scales={"small": lambda: [*RUNS, RUNS[0].start]})
+    record.record(longer, "small", recorded / "runs", recorded / "data")
+    monkeypatch.setattr(results, "files", lambda _: recorded)
+    assert RUNS[0].start.key in set(results.load("tiny")["run"])
+
+
 def test_hours_and_pace_are_sums_over_runs(recorded: Path) -> None:
     made = json.loads((recorded / "data" / "tiny.json").read_text())
     assert made["worker_hours"] == (4 + 2) * 0.5

@@ -37,6 +37,8 @@ def test_a_step_is_located_between_its_two_sizes() -> None:
 def test_no_transition_is_refused(accuracy: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"accuracy runs from .* it must pass one half"):
         transition(SIZES, accuracy)
+    with pytest.raises(ValueError, match=r"accuracy is \[1\.  0\.4 0\. \] at sizes .*; it must rise with size"):
+        transition(np.array([10, 20, 40]), np.array([1.0, 0.4, 0.0]))
     with pytest.raises(ValueError, match="sizes are"):
         transition(SIZES[:2], np.array([0.0, 1.0]))
 

@@ -163,7 +163,7 @@ def test_folders_on_one_scheduler_are_swept_apart_and_missing_files_are_failures
             runs.save(folder, runs.load(undisturbed, config))
 
     monkeypatch.setattr(sweeps, "_task", copy)
-    with Client(processes=False, n_workers=1, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
         submit, futures = client.submit, []  # a finished task is known as long as somebody holds its future
         monkeypatch.setattr(client, "submit", lambda *a, **b: futures.append(submit(*a, **b)) or futures[-1])
         assert sweeps.sweep(configs, tmp_path / "one", client) == {}
@@ -172,6 +172,13 @@ def test_folders_on_one_scheduler_are_swept_apart_and_missing_files_are_failures
     assert finished(tmp_path / "one").keys() == finished(tmp_path / "two").keys() != set()
     assert [config for batch in failed for config in batch.configs] == configs
     assert all("does every worker see this folder" in str(error) for error in failed.values())
+
+
+def test_workers_with_several_threads_are_refused(tmp_path: Path) -> None:
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
+        with pytest.raises(ValueError, match="with 2 threads; start workers with --nthreads 1"):
+            sweeps.sweep(tiny.runs(), tmp_path / "runs", client)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_finished_sweep_has_nothing_left(undisturbed: Path) -> None:

@@ -243,6 +243,14 @@ def test_gradient_descent_without_momentum_resumes(tmp_path):
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_a_continuing_run_resumes_without_its_start(tmp_path):
+    path, base = tmp_path / "run.safetensors", train([SMALL], progress=False)
+    config = replace(SMALL, train_size=30, start=SMALL)
+    done = train([config], start=base.params, checkpoint=path, progress=False).params
+    again = train([config], checkpoint=path, progress=False).params
+    assert all(torch.equal(done[name], again[name]) for name in done)
+
+
 def test_what_a_killed_process_leaves_is_named_after_host_and_process(tmp_path, monkeypatch):
     class KilledError(BaseException):
         pass
@@ -319,6 +327,10 @@ def test_a_bound_on_the_weights_is_no_decay_rate():
         ({"task": "plus"}, "task is 'plus'; it must be one of add"),
         ({"task": "divide", "modulus": 12}, "division needs a prime modulus"),
         ({"precision": "low"}, "precision is 'low'; it must be"),
+        ({"betas": 0.9}, "betas is 0.9; it must be two numbers"),
+        ({"task": ["add"]}, r"task is \['add'\]; it must be a name in tasks.TASKS"),
+        ({"model": None}, "model is None; it must be a ModelConfig"),
+        ({"start": "abc"}, "start is 'abc'; it must be a TrainConfig or None"),
     ],
 )
 def test_bad_input_is_refused(change, words):

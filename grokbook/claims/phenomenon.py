@@ -1,13 +1,12 @@
 """Grokking itself and the trigonometric circuit, judged from the recorded runs (Figures 1a, 9 and 11, Appendix A.3)."""
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from grokbook import results
-from grokbook.claims.verdict import Claim, Finding
+from grokbook.claims.verdict import Claim, Finding, on_record
 
 
 def recorded() -> pd.DataFrame:
@@ -121,11 +120,6 @@ def figure_11(p: int = 113, n: int = 5, seed: int = 0) -> Finding:
     return Finding(verdict, measured, f"computed, p = {p}, 10 sets of {n} frequencies", reason)
 
 
-def judged(judge: Callable[[pd.DataFrame], Finding]) -> Finding:
-    """The finding of a judge of tables on what is recorded."""
-    return judge(recorded())
-
-
 TWO = "02-two-circuits"
 CLAIMS = {
     "Figure 1a": Claim(
@@ -133,28 +127,28 @@ CLAIMS = {
         "Grokking: a late transition to 100% test accuracy.",
         "100%",
         "01-grokking",
-        partial(judged, figure_1a),
+        on_record(figure_1a, recorded),
     ),
     "Figure 9": Claim(
         "Figure 9",
         "The timetable of a grokking run: C_gen's logit overtakes, then the test loss falls.",
         "steps 200, 1500, 3500, 6000",
         TWO,
-        partial(judged, figure_9),
+        on_record(figure_9, recorded),
     ),
     "Appendix A.3, 1": Claim(
         "Appendix A.3, item 1",
         "From step 200 to 1500 both logits rise while the norm falls.",
         "one run",
         TWO,
-        partial(judged, partial(appendix_a3, observation=1)),
+        on_record(partial(appendix_a3, observation=1), recorded),
     ),
     "Appendix A.3, 2": Claim(
         "Appendix A.3, item 2",
         "Late, C_gen's logit falls, C_mem's is about 0, and the test loss goes on falling.",
         "one run",
         TWO,
-        partial(judged, partial(appendix_a3, observation=2)),
+        on_record(partial(appendix_a3, observation=2), recorded),
     ),
     "Figure 11": Claim("Figure 11", "The trigonometric algorithm adds modulo p.", "an algorithm", TWO, figure_11),
 }

@@ -94,7 +94,7 @@ def per_seed(seeds: pd.DataFrame, mem: pd.DataFrame) -> Finding:
     """
     table = centred(seeds)
     used = len(seeds.merge(table[[*FAMILY, "seed"]], on=[*FAMILY, "seed"]))
-    scale = f"{len(table)} networks in {len(table.groupby(FAMILY))} families, {used} fronts"
+    scale = f"{len(table)} networks in {len(table.groupby(FAMILY))} families (task, modulus, width), {used} fronts"
     if len(table) < NETWORKS:
         return Finding("not testable here", f"{len(table)} networks", scale, f"it takes {NETWORKS}")
     found, p = seed_slope(table), exchanged_seeds(table)

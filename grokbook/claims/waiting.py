@@ -20,11 +20,15 @@ NAMES = "semi-grokking", "key-frequencies"  # the same network on smaller and on
 
 
 def recorded() -> pd.DataFrame:
-    """`times_to_half` of both experiments, with a column experiment. Raises ValueError when nothing is recorded."""
-    tables = [times_to_half(results.load(name)).assign(experiment=name) for name in NAMES if results.recorded(name)]
+    """`times_to_half` of both experiments, with columns experiment and modulus; of the first one alone where the second
+    has another modulus. Raises ValueError when nothing is recorded."""
+    tables = {name: results.load(name) for name in NAMES if results.recorded(name)}
     if not tables:
         raise ValueError(f"no run is recorded of {' or '.join(NAMES)}; the time to grok needs one of them")
-    return pd.concat(tables, ignore_index=True)
+    moduli = {name: int(table["modulus"].iloc[0]) for name, table in tables.items()}
+    one = next(iter(moduli.values()))
+    alike = [name for name in tables if moduli[name] == one]
+    return pd.concat([times_to_half(tables[name]).assign(experiment=name, modulus=one) for name in alike])
 
 
 def coefficient(times: pd.DataFrame, degree: int) -> float:
@@ -65,7 +69,8 @@ def super_exponential(times: pd.DataFrame) -> Finding:
         measured += f", alone {' and '.join(each)}"
     measured += "; ln likelihood " + ", ".join(f"{law} {value:.1f}" for law, value in likelihoods(times).items())
     sizes, seeds = times["train_size"], times.groupby("experiment")["seed"].nunique()
-    scale = f"p = 23, D = {sizes.min()} to {sizes.max()}, {times['seen'].sum()} of {len(times)} runs got there, "
+    scale = f"p = {times['modulus'].iloc[0]}, D = {sizes.min()} to {sizes.max()}, "
+    scale += f"{times['seen'].sum()} of {len(times)} runs got there, "
     scale += " and ".join(f"{count} seeds of {name}" for name, count in seeds.items())
     if bounds[1][0] > 0 and any(low > 0 for low, _ in alone.values()):
         reason = "ln t bends upward; a power law, or a threshold below, would do the same"

@@ -2,7 +2,7 @@
 
 live: seconds to two minutes on two CPU cores, in the chapter; the modulus is 53, 31 or 23.
 small: what the repository records; hours on two cores. Experiments with 113 in their names, and the two of Figure 1a,
-use Appendix A's model at the paper's modulus, the others a narrower one at modulus 53, 31 or 23.
+use Appendix A's model at the paper's modulus, the others a narrower one at modulus 53, 31, 29 or 23, or in S5.
 paper: as Varma et al. 2023 describe the figure, for a GPU or a cluster.
 
 Runs are listed most important first; a sweep takes them roughly in that order. What is measured, and when, is a

@@ -22,9 +22,9 @@ def memorisation_small() -> list[TrainConfig]:
 
 
 def memorisation_113() -> list[TrainConfig]:
-    """The largest size costs as much as the others together, and comes after them."""
+    """Three seeds. The largest size costs as much as the others together, and comes after them."""
     base, runs = TrainConfig("add", 113, 500, 10_000, random_labels=True), []
-    for seed in range(2):
+    for seed in range(3):
         for sizes in ([500, 1000, 2000, 4000], [8000]):
             runs += grid(base, sizes, DECAYS_113, [seed])
     return runs
@@ -47,9 +47,9 @@ def generalisation_small() -> list[TrainConfig]:
 
 
 def generalisation_113() -> list[TrainConfig]:
-    """Time to grok, which small sets take more of, and as much decay time again or more for the norm to follow."""
+    """Three seeds. Time to grok, which small sets take more of, and as much again or more for the norm to follow."""
     steps = {4000: 15_000, 5500: 10_000, 7000: 8000, 8500: 6000}  # at weight decay 1
-    runs = grid(TrainConfig("add", 113, 4000, 15_000), steps, DECAYS_113, range(2))
+    runs = grid(TrainConfig("add", 113, 4000, 15_000), steps, DECAYS_113, range(3))
     return [replace(run, steps=round(steps[run.train_size] / run.weight_decay)) for run in runs]
 
 

@@ -35,7 +35,7 @@ def forgetting(
 
 
 def threshold_small() -> list[TrainConfig]:
-    """In the order of importance: three seeds of everything come before any more."""
+    """In the order of importance: three seeds of a condition come before any more of it, and of most others."""
     runs: list[TrainConfig] = []
     for task, modulus, model, decay, seeds in (
         ("add", 23, TINY, 2.0, range(3)),
