@@ -109,13 +109,14 @@ def train_batch(batch: Batch, folder: str | Path, checkpoint_seconds: float = 30
     configs, checkpoint = batch.configs, batch.checkpoint(folder)
     if all(runs.path(folder, c).exists() for c in configs):
         return
-    able = tuple(c for c in configs if c.start is None or runs.load(folder, c.start).diverged_at is None)
+    starts = {c.start: runs.load(folder, c.start) for c in configs if c.start is not None}
+    able = tuple(c for c in configs if c.start is None or starts[c.start].diverged_at is None)
     if 0 < len(able) < len(configs):
         train_batch(Batch(able), folder, checkpoint_seconds)
     try:
         result = train(
             configs,
-            start=_starts(configs, folder),
+            start=_stacked(configs, starts),
             log_steps=log_steps(configs[0]),
             metrics=metrics(configs[0]),
             checkpoint=checkpoint,
@@ -167,11 +168,10 @@ def interrupted(folder: str | Path) -> list[Batch]:
     return sorted(found, key=lambda batch: len(batch.configs))
 
 
-def _starts(configs: Sequence[TrainConfig], folder: str | Path) -> Params | None:
-    """The networks the runs continue, stacked [run, ...]; None when they start afresh."""
-    if configs[0].start is None:
+def _stacked(configs: Sequence[TrainConfig], starts: dict[TrainConfig, runs.Run]) -> Params | None:
+    """The networks the runs continue, [run, ...]; None when they start afresh. Raises ValueError if one diverged."""
+    if not starts:
         return None
-    starts = {c.start: runs.load(folder, c.start) for c in configs if c.start is not None}
     for start, run in starts.items():
         if run.diverged_at is not None:
             raise ValueError(f"start {start.key} diverged at step {run.diverged_at}; the runs from it cannot begin")

@@ -39,6 +39,11 @@ def networks(random: pd.DataFrame, starts: pd.DataFrame, after: pd.DataFrame) ->
     return Networks(mem[efficiency.memorising(mem)], gen, forgetting)
 
 
+def of_kind(of: Networks, kind: str) -> Networks:
+    """The networks of one kind of regulariser."""
+    return Networks(*(side[side["kind"] == kind] for side in of))
+
+
 def table(of: Networks, norm: str | None = None) -> pd.DataFrame:
     """A row for each kind that has a front D*; a kind's networks have one strength.
 
@@ -50,13 +55,13 @@ def table(of: Networks, norm: str | None = None) -> pd.DataFrame:
         raise ValueError(f"norm is {norm!r}; allowed are None and {', '.join(NORMS)}")
     rows = []
     for kind in of.forgetting["kind"].unique():
-        runs, name = of.forgetting[of.forgetting["kind"] == kind], norm or OWN[kind]
-        strength, found = runs["weight_decay"].iloc[0], measured(runs, fronts.end)
+        own, name = of_kind(of, kind), norm or OWN[kind]
+        strength, found = own.forgetting["weight_decay"].iloc[0], measured(own.forgetting, fronts.end)
         if found.empty:
             continue
         row = {"kind": kind, "weight_decay": strength, "seeds": found["seed"].nunique(), "norm": name}
         row |= with_bounds("measured", (fronts.place(found), *interval(found, fronts.place)))
-        mem, gen = (_priced(side, kind, strength, name) for side in (of.mem, of.gen))
+        mem, gen = (_priced(side, strength, name) for side in (own.mem, own.gen))
         try:
             row |= with_bounds("predicted", predicted(mem, gen, "weight decay"))
         except ValueError:
@@ -65,7 +70,7 @@ def table(of: Networks, norm: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _priced(side: pd.DataFrame, kind: str, strength: float, norm: str) -> pd.DataFrame:
-    """The rows of one kind and strength that have this norm, in the column that `threshold.predicted` reads."""
-    rows = side[(side["kind"] == kind) & (side["weight_decay"] == strength)]
+def _priced(side: pd.DataFrame, strength: float, norm: str) -> pd.DataFrame:
+    """The rows of one strength that have this norm, in the column that `threshold.predicted` reads."""
+    rows = side[side["weight_decay"] == strength]
     return rows.assign(parameter_norm=rows[norm] if norm in rows else np.nan).dropna(subset="parameter_norm")
