@@ -55,7 +55,8 @@ class TrainConfig:
         for name, (kind, words) in KINDS.items():
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {words}")
-        if len(self.betas) != 2 or not all(isinstance(beta, Real) and 0 <= beta < 1 for beta in self.betas):
+        pair = isinstance(self.betas, Sequence) and len(self.betas) == 2
+        if not pair or not all(isinstance(beta, Real) and 0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas are {self.betas}; they must be two numbers, at least 0 and below 1")
         object.__setattr__(self, "betas", tuple(abs(float(beta)) for beta in self.betas))
         if self.regulariser == "decoupled" and self.weight_decay * self.learning_rate >= 1:
@@ -120,7 +121,6 @@ KINDS: dict[str, tuple[Any, str]] = {
     "task": (str, "a name in tasks.TASKS"),
     "model": (ModelConfig, "a ModelConfig"),
     "start": (TrainConfig | None, "a TrainConfig or None"),
-    "betas": (Sequence, "two numbers, at least 0 and below 1"),
 }
 CHOICES = {
     "precision": ("highest", "high", "medium"),

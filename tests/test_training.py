@@ -327,7 +327,7 @@ def test_a_bound_on_the_weights_is_no_decay_rate():
         ({"task": "plus"}, "task is 'plus'; it must be one of add"),
         ({"task": "divide", "modulus": 12}, "division needs a prime modulus"),
         ({"precision": "low"}, "precision is 'low'; it must be"),
-        ({"betas": 0.9}, "betas is 0.9; it must be two numbers"),
+        ({"betas": 0.9}, "betas are 0.9; they must be two numbers"),
         ({"task": ["add"]}, r"task is \['add'\]; it must be a name in tasks.TASKS"),
         ({"model": None}, "model is None; it must be a ModelConfig"),
         ({"start": "abc"}, "start is 'abc'; it must be a TrainConfig or None"),

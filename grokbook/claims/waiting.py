@@ -25,10 +25,10 @@ def recorded() -> pd.DataFrame:
     tables = {name: results.load(name) for name in NAMES if results.recorded(name)}
     if not tables:
         raise ValueError(f"no run is recorded of {' or '.join(NAMES)}; the time to grok needs one of them")
-    moduli = {name: int(table["modulus"].iloc[0]) for name, table in tables.items()}
-    one = next(iter(moduli.values()))
-    alike = [name for name in tables if moduli[name] == one]
-    return pd.concat([times_to_half(tables[name]).assign(experiment=name, modulus=one) for name in alike])
+    one, *_ = (table["modulus"].iloc[0] for table in tables.values())
+    alike = {name: table for name, table in tables.items() if table["modulus"].iloc[0] == one}
+    times = [times_to_half(table).assign(experiment=name, modulus=one) for name, table in alike.items()]
+    return pd.concat(times, ignore_index=True)
 
 
 def coefficient(times: pd.DataFrame, degree: int) -> float:
